@@ -1,0 +1,130 @@
+//! Where things lie, limits and policies. Every default of core is stated here, once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How an [`Action`](crate::Action) is laid out on disk, what it may cost, and what is checked.
+///
+/// Core never reads the process environment: whoever embeds it fills this in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory that holds the action: archives are unpacked into it and the executable
+    /// runs with it as its working directory. Default: `/action`.
+    pub action_dir: PathBuf,
+    /// The file, relative to `action_dir`, that text code is written to. Default: `exec`.
+    pub source: PathBuf,
+    /// The file, relative to `action_dir`, that is run. Default: `exec`.
+    pub executable: PathBuf,
+    /// Whether a second successful init is allowed. Default: refused, as OpenWhisk expects.
+    pub reinit: Reinit,
+    /// What `verify` looks at. Default: permission and digest.
+    pub verify: VerifyPolicy,
+    /// What unpacking an archive may cost.
+    pub unpack: UnpackLimits,
+    /// What running a process may cost.
+    pub process: ProcessLimits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            action_dir: PathBuf::from("/action"),
+            source: PathBuf::from("exec"),
+            executable: PathBuf::from("exec"),
+            reinit: Reinit::Refuse,
+            verify: VerifyPolicy::Digest,
+            unpack: UnpackLimits::default(),
+            process: ProcessLimits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, for an action that lives in `action_dir`.
+    pub fn new(action_dir: impl Into<PathBuf>) -> Self {
+        Config {
+            action_dir: action_dir.into(),
+            ..Config::default()
+        }
+    }
+
+    /// The full path of the executable.
+    pub fn executable_path(&self) -> PathBuf {
+        self.action_dir.join(&self.executable)
+    }
+
+    /// The directory that the executable runs in: its own.
+    pub fn working_dir(&self) -> PathBuf {
+        let executable = self.executable_path();
+        executable
+            .parent()
+            .map_or_else(|| self.action_dir.clone(), Path::to_path_buf)
+    }
+}
+
+/// Whether init may replace an action that is already initialised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reinit {
+    /// A second init is refused. The platform's contract.
+    Refuse,
+    /// Every init replaces the action. For local development.
+    Allow,
+}
+
+/// What must hold before an executable is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifyPolicy {
+    /// The executable is an executable regular file, and its content is what it was when init
+    /// ended. Costs one stat a run unless the file changed.
+    Digest,
+    /// Only that it is an executable regular file: for actions that rewrite themselves.
+    Permission,
+}
+
+/// What unpacking one archive may cost. A bound that is passed refuses the archive whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnpackLimits {
+    /// Bytes written, counted while writing, whatever the headers claim. Default: 512 MiB.
+    pub max_bytes: u64,
+    /// Entries of the archive, directories included. Default: 65,535.
+    pub max_entries: u64,
+    /// Depth of directories below the action directory. Default: 64.
+    pub max_depth: usize,
+}
+
+impl Default for UnpackLimits {
+    fn default() -> Self {
+        UnpackLimits {
+            max_bytes: 512 << 20,
+            max_entries: 65_535,
+            max_depth: 64,
+        }
+    }
+}
+
+/// What a process of the action may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// How long init (hooks and build together) or one run may take before its process group is
+    /// ended. Default: none.
+    pub timeout: Option<Duration>,
+    /// From TERM to KILL. Default: 1 s.
+    pub kill_grace: Duration,
+    /// After the main process has exited, how long a pipe that some descendant keeps open may
+    /// stay silent before the process group is ended. `None` waits for the end of the pipes for
+    /// ever, as upstream's proxy does. Default: 200 ms.
+    pub linger: Option<Duration>,
+    /// The longest result line, in bytes. A longer one is no result. Default: 64 MiB.
+    pub max_result: usize,
+}
+
+impl Default for ProcessLimits {
+    fn default() -> Self {
+        ProcessLimits {
+            timeout: None,
+            kill_grace: Duration::from_secs(1),
+            linger: Some(Duration::from_millis(200)),
+            max_result: 64 << 20,
+        }
+    }
+}

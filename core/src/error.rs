@@ -1,0 +1,361 @@
+//! Errors, one enum a phase, each able to say whose [`Fault`] it is.
+//!
+//! The texts go to the logs. What a client is told is the platform's business.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::init::checksum::Digest;
+use crate::message::TimeLimit;
+
+/// Who has to change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request was wrong, whatever the action.
+    Caller,
+    /// The action: its code, its archive, its process.
+    Action,
+    /// The machine: disk, memory, descriptors.
+    Host,
+}
+
+/// Why an init failed. The action that was there before is as it was.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InitError {
+    /// A second init where only one is allowed.
+    AlreadyInitialized,
+    /// The code is not valid base64, or holds none of the known forms.
+    Decode {
+        /// What is wrong, with the first bytes or the offset.
+        reason: String,
+    },
+    /// The code is not what the request said it would be.
+    Checksum {
+        /// What was hashed: `code`, or the executable's name.
+        what: String,
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest that was found.
+        actual: Digest,
+    },
+    /// The archive was refused.
+    Unpack {
+        /// The entry's name, made printable; empty where the archive as a whole is at fault.
+        entry: String,
+        /// Why.
+        reason: String,
+    },
+    /// A hook refused.
+    Hook {
+        /// The hook's name: `preinit`, `epilogue` or `build`.
+        hook: &'static str,
+        /// Its reason.
+        source: HookError,
+    },
+    /// There is nothing fit to run.
+    Verify(VerifyError),
+    /// A hook took longer than the limit.
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The machine failed.
+    Io {
+        /// What was being done, as a verb and its object.
+        doing: String,
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl InitError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            InitError::AlreadyInitialized => Fault::Caller,
+            InitError::Decode { .. }
+            | InitError::Checksum { .. }
+            | InitError::Unpack { .. }
+            | InitError::Hook { .. }
+            | InitError::TimedOut { .. }
+            | InitError::Verify(_) => Fault::Action,
+            InitError::Io { .. } => Fault::Host,
+        }
+    }
+
+    /// An [`InitError::Io`] from its parts: `map_err(InitError::io("create", &path))`.
+    pub(crate) fn io(doing: &str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> InitError {
+        let doing = doing.to_owned();
+        let path = path.into();
+        move |source| InitError::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitError::AlreadyInitialized => f.write_str("the action is already initialized"),
+            InitError::Decode { reason } => write!(f, "failed to decode `code`: {reason}"),
+            InitError::Checksum {
+                what,
+                expected,
+                actual,
+            } => write!(
+                f,
+                "checksum of {what} does not match: expected sha256 {expected}, actual {actual}"
+            ),
+            InitError::Unpack { entry, reason } if entry.is_empty() => {
+                write!(f, "failed to unpack the archive: {reason}")
+            }
+            InitError::Unpack { entry, reason } => {
+                write!(f, "failed to unpack `{entry}`: {reason}")
+            }
+            InitError::Hook { hook, source } => write!(f, "{hook} failed: {source}"),
+            InitError::Verify(e) => e.fmt(f),
+            InitError::TimedOut { limit } => {
+                write!(f, "init was stopped after its time limit of {limit:?}")
+            }
+            InitError::Io {
+                doing,
+                path,
+                source,
+            } => write!(f, "failed to {doing} {}: {source}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for InitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            InitError::Hook { source, .. } => source.0.source(),
+            InitError::Verify(e) => Some(e),
+            InitError::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Why a hook refused: its own words. Not an [`std::error::Error`] itself, so that `?` turns every
+/// error into one.
+#[derive(Debug)]
+pub struct HookError(Box<dyn std::error::Error + Send + Sync>);
+
+impl HookError {
+    /// From any error, or a string.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        HookError(cause.into())
+    }
+
+    /// The cause, where it is a `T`.
+    pub(crate) fn downcast_ref<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref::<T>()
+    }
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HookError {
+    fn from(cause: E) -> Self {
+        HookError::new(cause)
+    }
+}
+
+impl fmt::Display for HookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why an executable is not fit to run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// Nothing is there.
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A directory, device or other thing that is no regular file.
+    NotAFile {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// No permission to execute it.
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The content is not what it was when init ended, or not what `exec.sha256` says.
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What it should hash to.
+        expected: Digest,
+        /// What it hashes to.
+        actual: Digest,
+    },
+    /// `exec.sha256` is not a line as `sha256sum` writes it.
+    BadChecksumFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A runner's own reason.
+    Refused(String),
+    /// It could not be looked at.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VerifyError::Missing { path } => {
+                write!(f, "there is no executable at {}", path.display())
+            }
+            VerifyError::NotAFile { path } => {
+                write!(f, "{} is not a regular file", path.display())
+            }
+            VerifyError::NotExecutable { path, mode } => write!(
+                f,
+                "{} is not executable: its mode is {mode:04o}",
+                path.display()
+            ),
+            VerifyError::Changed {
+                path,
+                expected,
+                actual,
+            } => write!(
+                f,
+                "{} has changed: expected sha256 {expected}, actual {actual}",
+                path.display()
+            ),
+            VerifyError::BadChecksumFile { path, reason } => {
+                write!(f, "{} is not usable: {reason}", path.display())
+            }
+            VerifyError::Refused(reason) => f.write_str(reason),
+            VerifyError::Io { path, source } => {
+                write!(f, "failed to look at {}: {source}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            VerifyError::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Why an activation has no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// There is nothing fit to run.
+    Verify(VerifyError),
+    /// The process could not be started.
+    Spawn {
+        /// The executable.
+        path: PathBuf,
+        /// The kernel's word.
+        source: io::Error,
+        /// What else was found out: wrong architecture, missing interpreter or loader.
+        hint: Option<String>,
+    },
+    /// The last line of stdout is no JSON object or array.
+    NoResult {
+        /// How the process ended and what was wrong with the line.
+        cause: String,
+    },
+    /// The result line is over the limit.
+    ResultTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A limit passed; the action was stopped.
+    TimedOut {
+        /// Which limit.
+        limit: TimeLimit,
+    },
+    /// The host asked for an end; the action was stopped.
+    Stopped,
+    /// The runner refused to run.
+    Refused(String),
+    /// The machine failed.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            RunError::Io { .. } => Fault::Host,
+            _ => Fault::Action,
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Verify(e) => e.fmt(f),
+            RunError::Spawn { path, source, hint } => {
+                write!(f, "failed to start {}: {source}", path.display())?;
+                match hint {
+                    Some(hint) => write!(f, ": {hint}"),
+                    None => Ok(()),
+                }
+            }
+            RunError::NoResult { cause } => f.write_str(cause),
+            RunError::ResultTooLarge { limit } => {
+                write!(f, "the result line is over the limit of {limit} bytes")
+            }
+            RunError::TimedOut { limit } => {
+                let (name, d) = match limit {
+                    TimeLimit::Timeout(d) => ("time limit", d),
+                    TimeLimit::Deadline(d) => ("deadline", d),
+                };
+                write!(
+                    f,
+                    "the action was stopped: it passed its {name} of {} ms",
+                    d.as_millis()
+                )
+            }
+            RunError::Stopped => f.write_str("the action was stopped: the proxy is shutting down"),
+            RunError::Refused(reason) => f.write_str(reason),
+            RunError::Io { doing, source } => write!(f, "failed to {doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RunError::Verify(e) => Some(e),
+            RunError::Spawn { source, .. } | RunError::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

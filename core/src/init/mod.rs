@@ -1,0 +1,3 @@
+//! Initialisation: decode, unpack, epilogue, build, verify, install.
+
+pub mod checksum;

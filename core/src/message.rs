@@ -1,0 +1,69 @@
+//! What goes into core and what comes out: requests and the outcome, free of any wire format.
+
+use std::time::Duration;
+
+use crate::init::checksum::Digest;
+
+/// One initialisation.
+#[derive(Debug, Default)]
+pub struct InitRequest {
+    /// The action's name, where the platform gives one.
+    pub name: Option<String>,
+    /// The entry point, where the platform gives one. Core does not use it; hooks may.
+    pub main: Option<String>,
+    /// The code. `None` keeps what stands in the action directory.
+    pub code: Option<Code>,
+    /// What the decoded code must hash to: the text's bytes, or the archive's.
+    pub sha256: Option<Digest>,
+    /// Environment variables for every later run.
+    pub env: Vec<(String, String)>,
+    /// Every other field of the platform's message, for hooks that know more.
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Code as it was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// The text of a program, written as it is.
+    Text(Vec<u8>),
+    /// Base64, line breaks allowed, of a zip, a tar.gz, an ELF executable or a `#!` script.
+    /// It is decoded in place: the buffer is not copied.
+    Base64(Vec<u8>),
+}
+
+/// One activation.
+#[derive(Debug, Default)]
+pub struct RunRequest {
+    /// The JSON text of the argument. Goes to stdin, and to the command line when it is short
+    /// enough ([`MAX_ARGUMENT`](crate::MAX_ARGUMENT)).
+    pub argument: Vec<u8>,
+    /// Variables of this activation alone, on top of the proxy's and init's.
+    pub env: Vec<(String, String)>,
+    /// A limit for this run, counted from its start, beside the configured one; the shorter wins.
+    pub time_limit: Option<TimeLimit>,
+}
+
+/// A limit on the time of one run or init, and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// The configured limit.
+    Timeout(Duration),
+    /// The platform's deadline for this activation, as time from now.
+    Deadline(Duration),
+}
+
+impl TimeLimit {
+    /// The time from the start of the run.
+    pub fn duration(self) -> Duration {
+        match self {
+            TimeLimit::Timeout(d) | TimeLimit::Deadline(d) => d,
+        }
+    }
+}
+
+/// What an activation gave: the last line of its stdout, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// A JSON object or array, without the line's newline and surrounding white space.
+    pub result: Vec<u8>,
+}

@@ -1,0 +1,1 @@
+//! The serverless platforms wire contracts.
