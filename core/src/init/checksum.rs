@@ -51,3 +51,16 @@ impl fmt::Debug for Digest {
         write!(f, "Digest({self})")
     }
 }
+impl Digest {
+    /// Temporary.
+    pub fn of_file(p: &std::path::Path) -> std::io::Result<Self> {
+        Ok(Digest::of(&std::fs::read(p)?))
+    }
+}
+/// Temporary.
+pub fn read_checksum_file(
+    _: &std::path::Path,
+    _: &str,
+) -> Result<Option<Digest>, crate::error::VerifyError> {
+    Ok(None)
+}
