@@ -1,5 +1,6 @@
 //! Where things lie, limits and policies. Every default of core is stated here, once.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub struct Config {
     pub source: PathBuf,
     /// The file, relative to `action_dir`, that is run. Default: `exec`.
     pub executable: PathBuf,
+    /// The environment that every action starts from, usually the proxy's own. Default: empty.
+    pub env: Vec<(OsString, OsString)>,
     /// Whether a second successful init is allowed. Default: refused, as OpenWhisk expects.
     pub reinit: Reinit,
     /// What `verify` looks at. Default: permission and digest.
@@ -31,6 +34,7 @@ impl Default for Config {
             action_dir: PathBuf::from("/action"),
             source: PathBuf::from("exec"),
             executable: PathBuf::from("exec"),
+            env: Vec::new(),
             reinit: Reinit::Refuse,
             verify: VerifyPolicy::Digest,
             unpack: UnpackLimits::default(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::init::checksum::Digest;
 use crate::message::TimeLimit;
+use crate::run::status::Ended;
 
 /// Who has to change something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +137,6 @@ impl fmt::Display for InitError {
 impl std::error::Error for InitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            InitError::Hook { source, .. } => source.0.source(),
             InitError::Verify(e) => Some(e),
             InitError::Io { source, .. } => Some(source),
             _ => None,
@@ -147,29 +147,37 @@ impl std::error::Error for InitError {
 /// Why a hook refused: its own words. Not an [`std::error::Error`] itself, so that `?` turns every
 /// error into one.
 #[derive(Debug)]
-pub struct HookError(Box<dyn std::error::Error + Send + Sync>);
+pub struct HookError(HookCause);
+
+#[derive(Debug)]
+enum HookCause {
+    TimedOut,
+    Own(Box<dyn std::error::Error + Send + Sync>),
+}
 
 impl HookError {
-    /// From any error, or a string.
-    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        HookError(cause.into())
+    /// A tool that the hook ran passed init's time limit.
+    pub(crate) fn timed_out() -> Self {
+        HookError(HookCause::TimedOut)
     }
 
-    /// The cause, where it is a `T`.
-    pub(crate) fn downcast_ref<T: std::error::Error + 'static>(&self) -> Option<&T> {
-        self.0.downcast_ref::<T>()
+    pub(crate) fn is_timed_out(&self) -> bool {
+        matches!(self.0, HookCause::TimedOut)
     }
 }
 
 impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for HookError {
     fn from(cause: E) -> Self {
-        HookError::new(cause)
+        HookError(HookCause::Own(cause.into()))
     }
 }
 
 impl fmt::Display for HookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            HookCause::TimedOut => f.write_str("its time limit passed"),
+            HookCause::Own(cause) => cause.fmt(f),
+        }
     }
 }
 
@@ -281,8 +289,12 @@ pub enum RunError {
     },
     /// The last line of stdout is no JSON object or array.
     NoResult {
-        /// How the process ended and what was wrong with the line.
-        cause: String,
+        /// What is wrong with the line.
+        reason: String,
+        /// How the process ended.
+        ended: Ended,
+        /// What else was found out about the executable.
+        hint: Option<String>,
     },
     /// The result line is over the limit.
     ResultTooLarge {
@@ -328,7 +340,20 @@ impl fmt::Display for RunError {
                     None => Ok(()),
                 }
             }
-            RunError::NoResult { cause } => f.write_str(cause),
+            RunError::NoResult {
+                reason,
+                ended,
+                hint,
+            } => {
+                f.write_str(reason)?;
+                if *ended != Ended::Exited(0) {
+                    write!(f, "; {ended}")?;
+                }
+                match hint {
+                    Some(hint) => write!(f, "; {hint}"),
+                    None => Ok(()),
+                }
+            }
             RunError::ResultTooLarge { limit } => {
                 write!(f, "the result line is over the limit of {limit} bytes")
             }

@@ -1,14 +1,61 @@
-//! Turns an executable into an OpenWhisk action, without HTTP, async or a runtime.
+//! Turns an executable into an OpenWhisk action: unpack it, build it, verify it, run it.
+//!
+//! Pure and synchronous: no HTTP, no async, no threads, no globals, nothing read from the process
+//! environment. Everything comes in by value (a [`Config`], a request, two `Write` sinks), so an
+//! invoker that speaks no HTTP can link it.
+//!
+//! ```text
+//! init   decode -> unpack -> epilogue -> build -> verify -> install
+//! run    verify -> env -> spawn -> feed + collect -> result
+//! ```
+//! An error at any step of init leaves the previous action intact.
+//!
+//! ```
+//! use actionproxy_core::{Action, Code, Config, InitRequest, Logs, NativeRunner, RunRequest};
+//! use actionproxy_core::{Stop, Stub};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let config = Config::new(dir.path());
+//! let stub = Stub("#!/bin/sh\necho '{\"error\":\"not initialized\"}'\n".into());
+//! let mut action = Action::open(config, NativeRunner, &stub, Stop::new()?)?;
+//!
+//! let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+//! let mut logs = Logs { stdout: &mut stdout, stderr: &mut stderr };
+//! let code = "#!/bin/sh\necho hello\necho \"{\\\"got\\\":$1}\"\n";
+//! action.init(
+//!     InitRequest { code: Some(Code::Text(code.into())), ..InitRequest::default() },
+//!     &mut logs,
+//! )?;
+//! let outcome = action.run(
+//!     RunRequest { argument: b"{\"n\":1}".to_vec(), ..RunRequest::default() },
+//!     &mut logs,
+//! )?;
+//! assert_eq!(outcome.result, b"{\"got\":{\"n\":1}}");
+//! assert_eq!(stdout, b"hello\n");
+//! # Ok(())
+//! # }
+//! ```
 
+mod action;
 pub mod config;
 pub mod error;
 pub mod init;
 pub mod message;
+pub mod run;
+mod runner;
 
+pub use action::{Action, Stub};
 pub use config::{Config, ProcessLimits, Reinit, UnpackLimits, VerifyPolicy};
 pub use error::{Fault, HookError, InitError, RunError, VerifyError};
 pub use init::checksum::Digest;
+pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
+pub use run::env::Environment;
+pub use run::status::Ended;
+pub use run::stop::Stop;
+pub use run::{Activation, Logs};
+pub use runner::{ActionRunner, NativeRunner, Staged};
 
 /// The longest argument that is also given on the command line, in bytes: Linux's
 /// `MAX_ARG_STRLEN` less its NUL with 4 KiB pages, and the contract on every machine.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::init::checksum::Digest;
+use crate::run::status::Ended;
 
 /// One initialisation.
 #[derive(Debug, Default)]
@@ -66,4 +67,6 @@ impl TimeLimit {
 pub struct Outcome {
     /// A JSON object or array, without the line's newline and surrounding white space.
     pub result: Vec<u8>,
+    /// How the process ended. It does not touch the result.
+    pub ended: Ended,
 }

@@ -1,1 +1,122 @@
-//! The server.
+//! The actionproxy server, as a library: a language runtime is an
+//! [`ActionRunner`](actionproxy_core::ActionRunner) and one line.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use actionproxy_core::{ActionRunner, HookError, Staged};
+//!
+//! /// Compiles C.
+//! struct C;
+//!
+//! impl ActionRunner for C {
+//!     fn build(&self, staged: &mut Staged<'_, '_>) -> Result<(), HookError> {
+//!         let (source, executable) = (staged.source(), staged.executable());
+//!         staged.tool("cc", [source.as_os_str(), "-o".as_ref(), executable.as_os_str()])
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     actionproxy_server::Runtime::new(C).source("exec.c").main()
+//! }
+//! ```
+//!
+//! ```text
+//! connection (coroutine)          worker (thread)             main thread
+//! head, body -> Task ──────────>  platform -> core            signals, orphans, shutdown
+//!   answer  <──────────────────── Answer, sentinels
+//! ```
+
+mod edge;
+mod health;
+mod logs;
+mod once;
+mod options;
+mod process;
+mod serve;
+mod stub;
+mod workers;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use actionproxy_core::{ActionRunner, Config};
+
+use options::Command;
+
+/// Runs the command line with `runner`, where its defaults are fine. See [`Runtime`].
+pub fn main(runner: impl ActionRunner + 'static) -> ExitCode {
+    Runtime::new(runner).main()
+}
+
+/// A language runtime's whole program.
+pub struct Runtime<R> {
+    runner: R,
+    config: Config,
+}
+
+impl<R: ActionRunner + 'static> Runtime<R> {
+    /// A runtime whose source and executable are both `exec`.
+    pub fn new(runner: R) -> Self {
+        Runtime {
+            runner,
+            config: Config::default(),
+        }
+    }
+
+    /// The file that text code is written to, relative to the action directory.
+    #[must_use]
+    pub fn source(mut self, name: impl Into<PathBuf>) -> Self {
+        self.config.source = name.into();
+        self
+    }
+
+    /// The file that is run, relative to the action directory.
+    #[must_use]
+    pub fn executable(mut self, name: impl Into<PathBuf>) -> Self {
+        self.config.executable = name.into();
+        self
+    }
+
+    /// Runs the command line of this process, to its end: `actionproxy --help` tells what there
+    /// is. Exit status 0 when all went well, 1 when an activation of `run` or a health check
+    /// failed, 2 when the proxy could not do what it was asked, with one line on stderr.
+    pub fn main(self) -> ExitCode {
+        process::report_panics_in_a_line();
+        let mut config = self.config;
+        config.env = std::env::vars_os().collect();
+        let command = options::parse(config, std::env::args_os(), |name| std::env::var_os(name));
+        let done = match command {
+            Err(e) => Err(e),
+            Ok(Command::Serve(options)) => serve::serve(self.runner, options),
+            Ok(Command::Once {
+                file,
+                argument,
+                options,
+            }) => once::run(self.runner, file, argument, options.config),
+            Ok(Command::Health(options)) => Ok(health::check(&options)),
+            Ok(Command::Stub) => {
+                stub::run();
+                Ok(ExitCode::SUCCESS)
+            }
+            Ok(Command::Help) => {
+                print(&options::help(&process::name()));
+                Ok(ExitCode::SUCCESS)
+            }
+            Ok(Command::Version) => {
+                print(concat!("actionproxy ", env!("CARGO_PKG_VERSION"), "\n"));
+                Ok(ExitCode::SUCCESS)
+            }
+        };
+        done.unwrap_or_else(|e| {
+            let _ = writeln!(std::io::stderr(), "{}: {e}", process::name());
+            ExitCode::from(2)
+        })
+    }
+}
+
+/// A reader that has gone away is no reason to fail.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,2 +1,7 @@
-//! The binary.
-fn main() {}
+//! `actionproxy`: the proxy whose actions are native executables.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    actionproxy_server::main(actionproxy_core::NativeRunner)
+}

@@ -1,6 +1,141 @@
 //! Initialisation: decode, unpack, epilogue, build, verify, install.
+//!
+//! Everything up to verify happens in a staging directory, so that an error at any step leaves
+//! the previous action as it was.
 
 pub mod checksum;
 pub mod decode;
 pub mod install;
 pub mod unpack;
+pub mod verify;
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::error::{HookError, InitError};
+use crate::message::{Code, InitRequest};
+use crate::run::Logs;
+use crate::run::env::Environment;
+use crate::run::stop::Stop;
+use crate::runner::{ActionRunner, Staged};
+use checksum::Digest;
+use install::Stage;
+use verify::{Executable, Recorded};
+
+/// What one init has to work with.
+pub(crate) struct Init<'a, 'l> {
+    pub config: &'a Config,
+    pub runner: &'a dyn ActionRunner,
+    /// Whether what stands at the executable's path is fit to be kept: not where it is our stub.
+    pub keeps_executable: bool,
+    pub environment: &'a Environment,
+    pub stop: &'a Stop,
+    pub logs: &'a mut Logs<'l>,
+}
+
+impl Init<'_, '_> {
+    /// The pipeline. Nothing is installed unless it succeeds.
+    pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Recorded, InitError> {
+        let until = self.config.process.timeout.map(|t| Instant::now() + t);
+        let code = request.code.take();
+        self.runner
+            .preinit(&request, self.logs)
+            .map_err(|e| self.hook_error("preinit", e))?;
+        self.in_time(until)?;
+        match code {
+            None => self.keep(),
+            Some(code) => self.replace(code, &request, until),
+        }
+    }
+
+    /// No code came: what is there stays, if it is fit to run.
+    fn keep(&self) -> Result<Recorded, InitError> {
+        let path = self.config.executable_path();
+        self.verify(&path)?;
+        Recorded::record(&path).map_err(InitError::Verify)
+    }
+
+    fn replace(
+        &mut self,
+        code: Code,
+        request: &InitRequest,
+        until: Option<Instant>,
+    ) -> Result<Recorded, InitError> {
+        let config = self.config;
+        let payload = decode::decode(code)?;
+        if let Some(expected) = request.sha256 {
+            let actual = Digest::of(payload.bytes());
+            if actual != expected {
+                return Err(InitError::Checksum {
+                    what: "`code`".to_owned(),
+                    expected,
+                    actual,
+                });
+            }
+        }
+        let stage = Stage::create(&config.action_dir)?;
+        unpack::unpack(
+            payload,
+            stage.dir(),
+            &config.source,
+            &config.executable,
+            &config.unpack,
+        )?;
+        let mut staged = Staged {
+            dir: stage.dir(),
+            config,
+            request,
+            environment: self.environment,
+            until,
+            stop: self.stop,
+            logs: self.logs,
+        };
+        let hooked = self
+            .runner
+            .epilogue(&mut staged)
+            .map_err(|e| ("epilogue", e))
+            .and_then(|()| self.runner.build(&mut staged).map_err(|e| ("build", e)));
+        hooked.map_err(|(hook, e)| self.hook_error(hook, e))?;
+        self.in_time(until)?;
+
+        let staged_executable = stage.dir().join(&config.executable);
+        let executable = if staged_executable.symlink_metadata().is_ok() {
+            staged_executable
+        } else if self.keeps_executable {
+            // An image may bring the executable, an interpreter for instance, and its actions
+            // only the files that it reads.
+            config.executable_path()
+        } else {
+            staged_executable
+        };
+        self.verify(&executable)?;
+        stage.commit()?;
+        Recorded::record(&config.executable_path()).map_err(InitError::Verify)
+    }
+
+    fn verify(&self, path: &Path) -> Result<(), InitError> {
+        let executable = Executable {
+            path,
+            policy: self.config.verify,
+            recorded: None,
+        };
+        self.runner.verify(&executable).map_err(InitError::Verify)
+    }
+
+    fn hook_error(&self, hook: &'static str, source: HookError) -> InitError {
+        match self.config.process.timeout {
+            Some(limit) if source.is_timed_out() => InitError::TimedOut { limit },
+            _ => InitError::Hook { hook, source },
+        }
+    }
+
+    fn in_time(&self, until: Option<Instant>) -> Result<(), InitError> {
+        match (until, self.config.process.timeout) {
+            (Some(until), Some(limit)) if until < Instant::now() => {
+                Err(InitError::TimedOut { limit })
+            }
+            _ => Ok(()),
+        }
+    }
+}

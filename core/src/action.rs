@@ -1,0 +1,189 @@
+//! An action: owns the state and calls the runner's hooks in order.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+use crate::config::{Config, Reinit};
+use crate::error::{InitError, RunError};
+use crate::init::verify::{Executable, Recorded};
+use crate::init::{Init, install};
+use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
+use crate::run::env::Environment;
+use crate::run::stop::Stop;
+use crate::run::{Activation, Logs};
+use crate::runner::ActionRunner;
+
+/// Text that stands for an action until one is initialised: see [`Action::open`].
+#[derive(Debug, Clone)]
+pub struct Stub(pub String);
+
+/// One action in its directory.
+///
+/// `init` takes it exclusively and `run` does not, so whoever shares it decides how many
+/// activations run at a time: a mutex for one, a read-write lock for more.
+pub struct Action {
+    config: Config,
+    runner: Box<dyn ActionRunner>,
+    environment: Environment,
+    stop: Stop,
+    state: State,
+}
+
+/// The phases of an action.
+enum State {
+    /// The stub stands at the executable's path: we put it there.
+    Stub,
+    /// Something else stands there, from the image or an embedder.
+    Found,
+    /// An init succeeded.
+    Initialized(Recorded),
+}
+
+impl Action {
+    /// Opens the action directory: makes it where it is missing, clears what a crash left behind
+    /// (an install that had begun is completed, one that had not is removed), and puts `stub`
+    /// where no executable stands.
+    ///
+    /// # Errors
+    /// [`InitError::Io`] where the directory cannot be used.
+    pub fn open(
+        config: Config,
+        runner: impl ActionRunner + 'static,
+        stub: &Stub,
+        stop: Stop,
+    ) -> Result<Self, InitError> {
+        fs::create_dir_all(&config.action_dir)
+            .map_err(InitError::io("create", &config.action_dir))?;
+        install::recover(&config.action_dir)?;
+        let state = put_stub(&config, stub)?;
+        Ok(Action {
+            environment: Environment::new(config.env.iter().cloned()),
+            config,
+            runner: Box::new(runner),
+            stop,
+            state,
+        })
+    }
+
+    /// An action whose executable stands already and is to be run as it is. Touches no file.
+    pub fn existing(config: Config, runner: impl ActionRunner + 'static, stop: Stop) -> Self {
+        Action {
+            environment: Environment::new(config.env.iter().cloned()),
+            config,
+            runner: Box::new(runner),
+            stop,
+            state: State::Found,
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether an init has succeeded.
+    pub fn is_initialized(&self) -> bool {
+        matches!(self.state, State::Initialized(_))
+    }
+
+    /// Initialises the action. What hooks and tools print goes to `logs`; the error does not.
+    ///
+    /// # Errors
+    /// [`InitError`]; the action is then what it was before.
+    pub fn init(&mut self, mut request: InitRequest, logs: &mut Logs<'_>) -> Result<(), InitError> {
+        if self.is_initialized() && self.config.reinit == Reinit::Refuse {
+            return Err(InitError::AlreadyInitialized);
+        }
+        let mut environment = Environment::new(self.config.env.iter().cloned());
+        for (name, value) in std::mem::take(&mut request.env) {
+            environment.set(name, value);
+        }
+        note_names(environment.skipped(), logs);
+        let recorded = Init {
+            config: &self.config,
+            runner: &*self.runner,
+            keeps_executable: !matches!(self.state, State::Stub),
+            environment: &environment,
+            stop: &self.stop,
+            logs,
+        }
+        .run(request)?;
+        self.environment = environment;
+        self.state = State::Initialized(recorded);
+        Ok(())
+    }
+
+    /// Runs one activation. May be called from several threads at once.
+    ///
+    /// Before an init it runs what stands there: the stub, or the image's own executable.
+    ///
+    /// # Errors
+    /// [`RunError`]; the next activation is not touched by it.
+    pub fn run(&self, request: RunRequest, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+        let path = self.config.executable_path();
+        let executable = Executable {
+            path: &path,
+            policy: self.config.verify,
+            recorded: match &self.state {
+                State::Initialized(recorded) => Some(recorded),
+                State::Stub | State::Found => None,
+            },
+        };
+        self.runner.verify(&executable).map_err(RunError::Verify)?;
+        let already_skipped = self.environment.skipped().len();
+        let environment = self.runner.env(self.environment.clone(), &request);
+        let skipped = environment.skipped();
+        note_names(skipped.get(already_skipped..).unwrap_or_default(), logs);
+        let configured = self.config.process.timeout.map(TimeLimit::Timeout);
+        let time_limit = [configured, request.time_limit]
+            .into_iter()
+            .flatten()
+            .min_by_key(|limit| limit.duration());
+        let activation = Activation {
+            working_dir: self.config.working_dir(),
+            executable: path,
+            argument: request.argument,
+            environment,
+            limits: &self.config.process,
+            time_limit,
+            stop: &self.stop,
+        };
+        self.runner.run(activation, logs)
+    }
+}
+
+/// Puts the stub where nothing stands; knows it again where an earlier start put it.
+fn put_stub(config: &Config, stub: &Stub) -> Result<State, InitError> {
+    let path = config.executable_path();
+    let parent = config.working_dir();
+    fs::create_dir_all(&parent).map_err(InitError::io("create", &parent))?;
+    let opened = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .open(&path);
+    match opened {
+        Ok(mut file) => {
+            io::Write::write_all(&mut file, stub.0.as_bytes())
+                .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o755)))
+                .map_err(InitError::io("write the stub", &path))?;
+            Ok(State::Stub)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let is_stub = fs::metadata(&path).is_ok_and(|m| m.len() == stub.0.len() as u64)
+                && fs::read(&path).is_ok_and(|found| found == stub.0.as_bytes());
+            Ok(if is_stub { State::Stub } else { State::Found })
+        }
+        Err(e) => Err(InitError::io("write the stub", &path)(e)),
+    }
+}
+
+fn note_names(names: &[String], logs: &mut Logs<'_>) {
+    for name in names {
+        logs.note(format_args!(
+            "skipped the environment variable {name}: a name needs at least one character and \
+             neither name nor value may hold NUL, nor the name `=`"
+        ));
+    }
+}

@@ -1,0 +1,169 @@
+//! Is the executable fit to run: permission and checksum.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::checksum::{self, Digest};
+use crate::config::VerifyPolicy;
+use crate::error::VerifyError;
+
+/// The executable as [`ActionRunner::verify`](crate::ActionRunner::verify) sees it: staged, or
+/// installed.
+pub struct Executable<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) policy: VerifyPolicy,
+    pub(crate) recorded: Option<&'a Recorded>,
+}
+
+impl Executable<'_> {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// Permission, then checksum. Before a run, the checksum is the one recorded when init ended,
+    /// and costs one stat unless the file changed. During init it is the one that a
+    /// `<name>.sha256` beside the executable asks for, if there is one.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn check(&self) -> Result<(), VerifyError> {
+        let metadata = self.permission()?;
+        match self.recorded {
+            None => self.stated(),
+            Some(recorded) if self.policy == VerifyPolicy::Digest => {
+                recorded.compare(self.path, &metadata)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// It is a regular file that this process may execute.
+    fn permission(&self) -> Result<Metadata, VerifyError> {
+        let path = || self.path.to_path_buf();
+        let metadata = match std::fs::metadata(self.path) {
+            Ok(metadata) => metadata,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(VerifyError::Missing { path: path() });
+            }
+            Err(source) => {
+                return Err(VerifyError::Io {
+                    path: path(),
+                    source,
+                });
+            }
+        };
+        if !metadata.is_file() {
+            return Err(VerifyError::NotAFile { path: path() });
+        }
+        // By the effective user, as exec asks.
+        let executable = accessat(CWD, self.path, Access::EXEC_OK, AtFlags::EACCESS).is_ok();
+        if !executable {
+            return Err(VerifyError::NotExecutable {
+                path: path(),
+                mode: metadata.mode() & 0o7777,
+            });
+        }
+        Ok(metadata)
+    }
+
+    /// What `<name>.sha256` states, if it stands beside the executable.
+    fn stated(&self) -> Result<(), VerifyError> {
+        let Some(name) = self.path.file_name().and_then(|n| n.to_str()) else {
+            return Ok(());
+        };
+        let beside = self.path.with_file_name(format!("{name}.sha256"));
+        let Some(expected) = checksum::read_checksum_file(&beside, name)? else {
+            return Ok(());
+        };
+        let actual = digest(self.path)?;
+        if expected == actual {
+            Ok(())
+        } else {
+            Err(VerifyError::Changed {
+                path: self.path.to_path_buf(),
+                expected,
+                actual,
+            })
+        }
+    }
+}
+
+/// What the executable was when init ended.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    digest: Digest,
+    /// The last state of the file known to have this digest.
+    known: Mutex<Fingerprint>,
+}
+
+/// What changes when a file's content does: a write moves the change time, which no unprivileged
+/// call can set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Fingerprint {
+    fn of(metadata: &Metadata) -> Self {
+        Fingerprint {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Recorded {
+    /// Reads and records the executable at `path`.
+    pub(crate) fn record(path: &Path) -> Result<Self, VerifyError> {
+        // The state before the content: a change in between is then seen as a change.
+        let metadata = std::fs::metadata(path).map_err(|source| VerifyError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Recorded {
+            digest: digest(path)?,
+            known: Mutex::new(Fingerprint::of(&metadata)),
+        })
+    }
+
+    fn compare(&self, path: &Path, metadata: &Metadata) -> Result<(), VerifyError> {
+        let found = Fingerprint::of(metadata);
+        let mut known = match self.known.lock() {
+            Ok(known) => known,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        if *known == found {
+            return Ok(());
+        }
+        let actual = digest(path)?;
+        if actual != self.digest {
+            return Err(VerifyError::Changed {
+                path: path.to_path_buf(),
+                expected: self.digest,
+                actual,
+            });
+        }
+        *known = found;
+        Ok(())
+    }
+}
+
+fn digest(path: &Path) -> Result<Digest, VerifyError> {
+    Digest::of_file(path).map_err(|source| VerifyError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
+}

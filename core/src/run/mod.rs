@@ -1,0 +1,153 @@
+//! One activation: environment, spawn, feed and collect, result.
+
+pub(crate) mod collect;
+mod diagnose;
+pub mod env;
+pub mod result;
+pub(crate) mod spawn;
+pub mod status;
+pub mod stop;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::config::ProcessLimits;
+use crate::error::RunError;
+use crate::message::{Outcome, TimeLimit};
+use collect::{Collected, Cut, Limits};
+use env::Environment;
+use result::{LastLine, Line};
+use spawn::Program;
+use stop::Stop;
+
+/// Where the two log streams of an activation or an init go, as bytes, as they come.
+///
+/// Errors of a sink are ignored: a log that nobody can take any more must not break the action.
+/// A sink that blocks slows the action down.
+pub struct Logs<'a> {
+    /// What the action wrote to stdout, without the result.
+    pub stdout: &'a mut dyn Write,
+    /// What the action wrote to stderr.
+    pub stderr: &'a mut dyn Write,
+}
+
+impl Logs<'_> {
+    /// One line of the proxy's own, on stderr, where it stands apart from the action's output.
+    pub fn note(&mut self, line: impl std::fmt::Display) {
+        // One write, so that the line is whole even where the sink is shared.
+        let _ = self
+            .stderr
+            .write_all(format!("actionproxy: {line}\n").as_bytes());
+    }
+}
+
+/// One activation, ready to run: what [`ActionRunner::run`](crate::ActionRunner::run) is given.
+pub struct Activation<'a> {
+    pub(crate) executable: PathBuf,
+    pub(crate) working_dir: PathBuf,
+    pub(crate) argument: Vec<u8>,
+    pub(crate) environment: Environment,
+    pub(crate) limits: &'a ProcessLimits,
+    pub(crate) time_limit: Option<TimeLimit>,
+    pub(crate) stop: &'a Stop,
+}
+
+impl Activation<'_> {
+    /// The executable's path.
+    pub fn executable(&self) -> &Path {
+        &self.executable
+    }
+
+    /// The JSON text of the argument.
+    pub fn argument(&self) -> &[u8] {
+        &self.argument
+    }
+
+    /// Replaces the argument, for a runner that wraps it.
+    pub fn set_argument(&mut self, argument: Vec<u8>) {
+        self.argument = argument;
+    }
+
+    /// The environment of the process.
+    pub fn environment(&mut self) -> &mut Environment {
+        &mut self.environment
+    }
+
+    /// Starts the executable in a process group of its own, feeds it the argument, hands its
+    /// output on to `logs` and returns the last line of its stdout.
+    ///
+    /// Blocks until the process has exited and its output has ended, or a limit has passed. It
+    /// waits on the calling thread and reaps only the process it started. Descendants that have
+    /// left the process group and keep no pipe open are left alone.
+    ///
+    /// # Errors
+    /// [`RunError`]; whatever the error, the logs are complete and end with a newline.
+    pub fn execute(self, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+        let started = Instant::now();
+        let arguments: &[&[u8]] = match self.argument.len() {
+            ..=crate::MAX_ARGUMENT => &[&self.argument],
+            _ => &[],
+        };
+        let program = Program {
+            path: &self.executable,
+            arguments,
+            environment: &self.environment,
+            working_dir: &self.working_dir,
+        };
+        let child = program.spawn(&self.argument)?;
+        let limits = Limits {
+            until: self.time_limit.map(|limit| started + limit.duration()),
+            kill_grace: self.limits.kill_grace,
+            linger: self.limits.linger,
+        };
+        let mut last_line = LastLine::new(self.limits.max_result);
+        let Collected { ended, cut } = collect::collect(
+            child,
+            &self.argument,
+            &limits,
+            self.stop,
+            &mut last_line,
+            logs,
+        )?;
+        let line = last_line.finish(logs.stdout);
+        if let Some(cut) = cut {
+            // What was held back is no result any more, but it is not lost either.
+            if let Line::Candidate(line) = &line {
+                write_line(logs.stdout, line);
+            }
+            return Err(match (cut, self.time_limit) {
+                (Cut::TimedOut, Some(limit)) => RunError::TimedOut { limit },
+                _ => RunError::Stopped,
+            });
+        }
+        let reason = match line {
+            Line::Candidate(line) => match result::check(line) {
+                Ok(result) => return Ok(Outcome { result, ended }),
+                Err(bad) => {
+                    write_line(logs.stdout, &bad.line);
+                    bad.reason
+                }
+            },
+            Line::Logged { reason } => reason,
+            Line::TooLarge => {
+                return Err(RunError::ResultTooLarge {
+                    limit: self.limits.max_result,
+                });
+            }
+        };
+        Err(RunError::NoResult {
+            reason,
+            ended,
+            hint: ended.hint(&self.executable),
+        })
+    }
+}
+
+/// Writes `line` and the newline that it may lack; nothing for an empty line.
+fn write_line(sink: &mut dyn Write, line: &[u8]) {
+    let _ = sink.write_all(line);
+    if !line.is_empty() && !line.ends_with(b"\n") {
+        let _ = sink.write_all(b"\n");
+    }
+}

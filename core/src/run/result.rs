@@ -1,0 +1,317 @@
+//! The result: the last line of stdout, found while everything before it is handed on as log.
+//!
+//! The rule is upstream's (`actionproxy.py`, `run`): the text after the last newline that is not
+//! the final byte, trimmed of white space. Only a line that can still be a result is held back,
+//! so a log of any length, in lines of any length, passes in bounded memory.
+
+use std::io::Write;
+
+use serde::de::IgnoredAny;
+
+/// White space held back at the start of a line before the line is taken for log.
+const MAX_INDENT: usize = 64 << 10;
+
+/// Finds the last line of a stream of chunks.
+#[derive(Debug)]
+pub struct LastLine {
+    limit: usize,
+    state: State,
+    /// The candidate so far, with its newline once that has come.
+    held: Vec<u8>,
+    /// Whether the final byte so far is a newline.
+    terminated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing but white space in this line so far.
+    Start,
+    /// The line begins like an object or an array: it may be the result.
+    Holding,
+    /// The line cannot be a result: it goes to the log as it comes.
+    Passing,
+    /// The line might have been a result but is over the limit: it goes to the log as well.
+    TooLarge,
+}
+
+/// What the last line turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Perhaps a result. It has not been written to the log.
+    Candidate(Vec<u8>),
+    /// Certainly none; it is in the log, newline completed.
+    Logged {
+        /// Why it is no result.
+        reason: String,
+    },
+    /// Over the limit; it is in the log, newline completed.
+    TooLarge,
+}
+
+impl LastLine {
+    /// A finder that holds back at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        LastLine {
+            limit,
+            state: State::Start,
+            held: Vec::new(),
+            terminated: false,
+        }
+    }
+
+    /// Takes the next chunk; what cannot be the last line goes to `log`.
+    pub fn push(&mut self, chunk: &[u8], log: &mut dyn Write) {
+        let Some((_, before_final)) = chunk.split_last() else {
+            return;
+        };
+        if self.terminated {
+            self.release(log);
+        }
+        let rest = match memchr::memrchr(b'\n', before_final) {
+            Some(newline) => {
+                let (lines, rest) = chunk.split_at(newline + 1);
+                self.release(log);
+                let _ = log.write_all(lines);
+                rest
+            }
+            None => chunk,
+        };
+        self.terminated = rest.ends_with(b"\n");
+        self.extend(rest, log);
+    }
+
+    /// Ends the stream. `log` gets the newline that a logged last line may lack.
+    pub fn finish(mut self, log: &mut dyn Write) -> Line {
+        let line = match self.state {
+            State::Start | State::Holding => return Line::Candidate(self.held),
+            State::Passing => Line::Logged {
+                reason: "the last line of stdout is no JSON object or array".to_owned(),
+            },
+            State::TooLarge => Line::TooLarge,
+        };
+        if !self.terminated {
+            let _ = log.write_all(b"\n");
+            self.terminated = true;
+        }
+        line
+    }
+
+    /// The line so far turned out to be log.
+    fn release(&mut self, log: &mut dyn Write) {
+        let _ = log.write_all(&self.held);
+        // Not `clear`: what one long line took is not kept for the rest of the activation.
+        self.held = Vec::new();
+        self.state = State::Start;
+        self.terminated = false;
+    }
+
+    /// Adds to the current line: `part` has no newline but perhaps its final byte.
+    fn extend(&mut self, part: &[u8], log: &mut dyn Write) {
+        if self.state == State::Start {
+            match part.iter().find(|byte| !is_space(**byte)) {
+                Some(b'{' | b'[') => self.state = State::Holding,
+                Some(_) => self.pass(State::Passing, log),
+                None if self.held.len() + part.len() > MAX_INDENT => {
+                    self.pass(State::Passing, log);
+                }
+                None => {}
+            }
+        }
+        if self.state == State::Holding && self.held.len() + part.len() > self.limit {
+            self.pass(State::TooLarge, log);
+        }
+        match self.state {
+            State::Start | State::Holding => self.held.extend_from_slice(part),
+            State::Passing | State::TooLarge => {
+                let _ = log.write_all(part);
+            }
+        }
+    }
+
+    fn pass(&mut self, state: State, log: &mut dyn Write) {
+        let _ = log.write_all(&std::mem::take(&mut self.held));
+        self.state = state;
+    }
+}
+
+/// A last line that is no result.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// The line, as it came.
+    pub line: Vec<u8>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Checks that `line` is one JSON object or array and takes the white space off its ends. The
+/// bytes between stay as they are: key order, number formats, escapes.
+///
+/// # Errors
+/// [`BadLine`], with the line given back.
+pub fn check(mut line: Vec<u8>) -> Result<Vec<u8>, BadLine> {
+    let reason = match std::str::from_utf8(&line) {
+        Err(e) => format!(
+            "the last line of stdout is not UTF-8: byte {} is invalid",
+            e.valid_up_to()
+        ),
+        Ok(text) => {
+            let text = text.trim_matches(|c: char| c.is_whitespace() || is_separator(c));
+            if text.is_empty() {
+                "the last line of stdout is empty; expected a JSON object or array".to_owned()
+            } else if !text.starts_with(['{', '[']) {
+                "the last line of stdout is no JSON object or array".to_owned()
+            } else {
+                // `IgnoredAny` is checked without recursion: depth cannot overflow the stack.
+                match serde_json::from_str::<IgnoredAny>(text) {
+                    Err(e) => format!("the last line of stdout is not valid JSON: {e}"),
+                    Ok(IgnoredAny) => {
+                        let start = text.as_ptr() as usize - line.as_ptr() as usize;
+                        let end = start + text.len();
+                        line.truncate(end);
+                        line.drain(..start);
+                        return Ok(line);
+                    }
+                }
+            }
+        }
+    };
+    Err(BadLine { line, reason })
+}
+
+/// The ASCII part of what [`check`] trims.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b || is_separator(byte as char)
+}
+
+/// The information separators, white space to upstream's `strip` but not to Rust.
+fn is_separator(c: char) -> bool {
+    ('\x1c'..='\x1f').contains(&c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(chunks: &[&str], limit: usize) -> (Line, String) {
+        let mut log = Vec::new();
+        let mut last = LastLine::new(limit);
+        for chunk in chunks {
+            last.push(chunk.as_bytes(), &mut log);
+        }
+        let line = last.finish(&mut log);
+        (line, String::from_utf8(log).expect("the tests feed text"))
+    }
+
+    /// Upstream's definition, on the whole output at once.
+    fn upstream(all: &str) -> (&str, &str) {
+        let before_final = all.len().saturating_sub(1);
+        match all.as_bytes()[..before_final]
+            .iter()
+            .rposition(|b| *b == b'\n')
+        {
+            Some(newline) => all.split_at(newline + 1),
+            None => ("", all),
+        }
+    }
+
+    #[test]
+    fn every_split_into_chunks_gives_what_upstream_defines() {
+        let outputs = [
+            "",
+            "\n",
+            "\n\n",
+            "{}",
+            "{}\n",
+            "a\n{}",
+            "a\n{}\n",
+            "{}\n\n",
+            "a\nb\n",
+            "{\n}\n",
+            "\n{\"a\":1}",
+            "  {}  \n",
+            "x",
+            "[1]\n{}\nlog\n[2]\n",
+            "\r\n{}\r\n",
+        ];
+        for all in outputs {
+            let (log, line) = upstream(all);
+            for cut in 0..=all.len() {
+                for again in cut..=all.len() {
+                    let chunks = [&all[..cut], &all[cut..again], &all[again..]];
+                    match feed(&chunks, 100) {
+                        (Line::Candidate(held), logged) => {
+                            assert_eq!((logged.as_str(), &held[..]), (log, line.as_bytes()));
+                        }
+                        (Line::Logged { .. }, logged) => {
+                            let completed = format!("{}\n", all.strip_suffix('\n').unwrap_or(all));
+                            assert_eq!(logged, completed);
+                            assert!(!line.trim_start().starts_with(['{', '[']), "{line:?}");
+                        }
+                        (Line::TooLarge, _) => panic!("{all:?} is under the limit"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_logged_whole_and_a_later_one_still_counts() {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(50));
+        let (line, log) = feed(&[&long[..20], &long[20..]], 30);
+        assert_eq!((line, log), (Line::TooLarge, format!("{long}\n")));
+        let (line, log) = feed(&[&long, "\n{}", "\n"], 30);
+        assert_eq!(
+            (line, log),
+            (Line::Candidate(b"{}\n".to_vec()), format!("{long}\n"))
+        );
+    }
+
+    #[test]
+    fn endless_white_space_is_not_held_back() {
+        let spaces = " ".repeat(MAX_INDENT + 1);
+        let (line, log) = feed(&[&spaces, "{}"], 100 << 20);
+        assert!(matches!(line, Line::Logged { .. }));
+        assert_eq!(log.len(), spaces.len() + 3);
+    }
+
+    #[test]
+    fn a_result_is_kept_byte_for_byte() {
+        let line = " {\"b\": 1.0e2, \"a\":\"\\u00fc ü\", \"b\":2}\r\n"
+            .as_bytes()
+            .to_vec();
+        let result = check(line).expect("an object");
+        assert_eq!(
+            result,
+            "{\"b\": 1.0e2, \"a\":\"\\u00fc ü\", \"b\":2}".as_bytes()
+        );
+        assert_eq!(check(b"\x1c[ ]\x0b".to_vec()).expect("an array"), b"[ ]");
+    }
+
+    #[test]
+    fn what_is_no_object_or_array_is_given_back_with_the_reason() {
+        for (line, word) in [
+            ("", "empty"),
+            (" \n", "empty"),
+            ("42", "no JSON object"),
+            ("\"x\"", "no JSON object"),
+            ("{} {}", "trailing"),
+            ("{\"a\":NaN}", "not valid JSON"),
+            ("{", "EOF"),
+        ] {
+            let bad = check(line.as_bytes().to_vec()).expect_err(line);
+            assert_eq!(bad.line, line.as_bytes());
+            assert!(bad.reason.contains(word), "{line:?}: {}", bad.reason);
+        }
+        let bad = check(b"{\"a\":\"\xff\"}".to_vec()).expect_err("not UTF-8");
+        assert!(bad.reason.contains("byte 6"), "{}", bad.reason);
+    }
+
+    #[test]
+    fn depth_does_not_overflow_the_stack() {
+        let deep = "[".repeat(5 << 20) + &"]".repeat(5 << 20);
+        assert_eq!(
+            check(deep.clone().into_bytes()).expect("an array").len(),
+            deep.len()
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! Apache OpenWhisk: `POST /init` and `POST /run`, as `dockerskeleton`'s `actionproxy.py` defines
+//! them and the invoker expects them.
+
+use std::time::{Duration, SystemTime};
+
+use actionproxy_core::{
+    Action, Code, Digest, Ended, Fault, InitError, InitRequest, Logs, RunError, RunRequest,
+    TimeLimit,
+};
+use serde_json::value::RawValue;
+
+use crate::answer::Answer;
+use crate::message::{self, Body, Fields};
+use crate::{Platform, Route};
+
+/// The line that ends the logs of an activation.
+const SENTINEL: &str = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX";
+
+/// The fields of an init value that have a meaning of their own.
+const INIT_FIELDS: [&str; 6] = ["name", "main", "code", "binary", "env", "sha256"];
+
+/// The OpenWhisk platform.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenWhisk {
+    /// Whether a run is ended at the `deadline` of its message. Default: no, as upstream: the
+    /// invoker ends it by removing the container.
+    pub enforce_deadline: bool,
+}
+
+impl Platform for OpenWhisk {
+    fn route(&self, method: &str, path: &str) -> Result<Route, Answer> {
+        let route = match path.split_once('?').map_or(path, |(path, _)| path) {
+            "/init" => Route::Init,
+            "/run" => Route::Run,
+            _ => {
+                return Err(Answer::NotFound {
+                    path: path.to_owned(),
+                });
+            }
+        };
+        match method {
+            "POST" => Ok(route),
+            _ => Err(Answer::MethodNotAllowed {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                allowed: "POST",
+            }),
+        }
+    }
+
+    fn init(&self, action: &mut Action, body: Vec<u8>, logs: &mut Logs<'_>) -> Answer {
+        let request = match init_request(body) {
+            Ok(request) => request,
+            Err(text) => return Answer::BadInit(text),
+        };
+        let error = match action.init(request, logs) {
+            Ok(()) => return Answer::Initialized,
+            Err(error) => error,
+        };
+        match &error {
+            InitError::AlreadyInitialized => {
+                // Upstream's own words, where users look for them.
+                let _ = writeln!(logs.stderr, "{}", Answer::AlreadyInitialized);
+                Answer::AlreadyInitialized
+            }
+            InitError::TimedOut { limit } => {
+                logs.note(&error);
+                Answer::InitStopped(format!(
+                    "The initialization was stopped: it passed its time limit of {} ms.",
+                    limit.as_millis()
+                ))
+            }
+            _ => {
+                logs.note(&error);
+                match error.fault() {
+                    Fault::Host => Answer::HostFailed(sentence(&error)),
+                    Fault::Action | Fault::Caller => Answer::InitFailed,
+                }
+            }
+        }
+    }
+
+    fn run(&self, action: &Action, body: Vec<u8>, now: SystemTime, logs: &mut Logs<'_>) -> Answer {
+        let request = match self.run_request(&body, now, logs) {
+            Ok(request) => request,
+            Err(answer) => return answer,
+        };
+        // The argument was copied out; a large body is not kept beside it.
+        drop(body);
+        let error = match action.run(request, logs) {
+            Ok(outcome) => {
+                if let Ended::Signaled(_) = outcome.ended {
+                    logs.note(outcome.ended);
+                }
+                return Answer::Result(outcome.result);
+            }
+            Err(error) => error,
+        };
+        logs.note(&error);
+        match &error {
+            RunError::Verify(_) => Answer::NoBinary,
+            RunError::TimedOut { .. } | RunError::Stopped | RunError::ResultTooLarge { .. } => {
+                Answer::RunStopped(sentence(&error))
+            }
+            _ => match error.fault() {
+                Fault::Host => Answer::HostFailed(sentence(&error)),
+                Fault::Action | Fault::Caller => Answer::NoResult,
+            },
+        }
+    }
+
+    fn end_of_logs(&self) -> &'static str {
+        SENTINEL
+    }
+}
+
+impl OpenWhisk {
+    fn run_request(
+        &self,
+        body: &[u8],
+        now: SystemTime,
+        logs: &mut Logs<'_>,
+    ) -> Result<RunRequest, Answer> {
+        let message = match message::parse(body).map_err(Answer::BadRun)? {
+            Body::Object(message) => message,
+            Body::Other(_) => return Err(Answer::BadArgument),
+        };
+        let argument = match message.value("value") {
+            None => b"{}".to_vec(),
+            Some(value) => match message::kind(value) {
+                "an object" | "an array" => one_line(value),
+                _ => return Err(Answer::BadArgument),
+            },
+        };
+        let (metadata, skip) = match message.raw("activation") {
+            None => (message, "value"),
+            Some(_) => {
+                let inner = message.object("activation").map_err(Answer::BadRun)?;
+                (inner.unwrap_or_default(), "")
+            }
+        };
+        let mut request = RunRequest {
+            argument,
+            ..RunRequest::default()
+        };
+        for (name, raw) in metadata.iter().filter(|(name, _)| *name != skip) {
+            if let Some(value) = message::variable(raw) {
+                request
+                    .env
+                    .push((format!("__OW_{}", name.to_uppercase()), value));
+            }
+        }
+        if self.enforce_deadline {
+            request.time_limit = deadline(&metadata, now, logs);
+        }
+        Ok(request)
+    }
+}
+
+/// The argument as one line: its bytes without the line breaks between its tokens. (Inside a JSON
+/// string a line break cannot stand.)
+fn one_line(value: &RawValue) -> Vec<u8> {
+    let bytes = value.get().as_bytes();
+    if bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        let kept = bytes.iter().filter(|byte| !matches!(byte, b'\n' | b'\r'));
+        kept.copied().collect()
+    } else {
+        bytes.to_vec()
+    }
+}
+
+/// The time from `now` to the message's deadline, in epoch milliseconds as a string or a number.
+/// One that is past already is ignored: the clocks of invoker and container may differ, and the
+/// invoker would not have sent a run that is over. One that cannot be read is named in the logs.
+fn deadline(metadata: &Fields<'_>, now: SystemTime, logs: &mut Logs<'_>) -> Option<TimeLimit> {
+    let text = message::variable(metadata.value("deadline")?)?;
+    let Ok(millis) = text.trim().parse::<u64>() else {
+        logs.note(format_args!(
+            "ignored the deadline {text:?}: expected milliseconds since 1970"
+        ));
+        return None;
+    };
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))?;
+    let left = at.duration_since(now).ok()?;
+    (!left.is_zero()).then_some(TimeLimit::Deadline(left))
+}
+
+/// Reads an init body. The code keeps the body's buffer.
+fn init_request(mut body: Vec<u8>) -> Result<InitRequest, String> {
+    let message = match message::parse(&body)? {
+        Body::Object(message) => message,
+        Body::Other(found) => return Err(format!("The body: expected an object, found {found}.")),
+    };
+    let value = message.object("value")?.unwrap_or_default();
+    let mut request = InitRequest {
+        name: value.string("name")?,
+        main: value.string("main")?,
+        sha256: digest(&value)?,
+        ..InitRequest::default()
+    };
+    let binary = value.boolean("binary")?.unwrap_or(false);
+    for (name, raw) in value.object("env")?.unwrap_or_default().iter() {
+        if let Some(value) = message::variable(raw) {
+            request.env.push((name.to_owned(), value));
+        }
+    }
+    for (name, raw) in value.iter().filter(|(name, _)| !INIT_FIELDS.contains(name)) {
+        let parsed =
+            serde_json::from_str(raw.get()).map_err(|e| format!("Field `{name}`: {e}."))?;
+        request.fields.insert(name.to_owned(), parsed);
+    }
+    let Some(code) = value.value("code") else {
+        return Ok(request);
+    };
+    if message::kind(code) != "a string" {
+        return Err(message::wrong_type("code", "a string", message::kind(code)));
+    }
+    let start = code.get().as_ptr() as usize - body.as_ptr() as usize;
+    let range = start..start + code.get().len();
+    message::unquote_in_place(&mut body, range)
+        .map_err(|found| message::wrong_type("code", "text", found))?;
+    request.code = Some(if binary {
+        Code::Base64(body)
+    } else {
+        Code::Text(body)
+    });
+    Ok(request)
+}
+
+fn digest(value: &Fields<'_>) -> Result<Option<Digest>, String> {
+    value
+        .string("sha256")?
+        .map(|hex| Digest::parse(&hex).map_err(|e| format!("Field `sha256`: {e}.")))
+        .transpose()
+}
+
+/// An error of core as a sentence of an answer.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
+        None => text,
+    }
+}

@@ -1,0 +1,264 @@
+//! One connection: from the head of a request to its answer.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actionproxy_platforms::{Answer, Platform, Route};
+use may_minihttp::{HttpService, HttpServiceFactory, Request, Response};
+
+use super::answering::{Answering, Then};
+use super::connections::{Connections, Phase};
+use super::head::{self, Head};
+use super::socket::Socket;
+use crate::workers::{Open, Task, Workers};
+
+/// Bytes of a body taken at once; on the heap, a coroutine's stack is small.
+const CHUNK: usize = 32 << 10;
+/// A body that nobody wants is read and dropped up to this length, to keep the connection.
+const MAX_SKIPPED: u64 = 64 << 10;
+
+/// What all connections share.
+pub(crate) struct Edge {
+    platform: Arc<dyn Platform>,
+    workers: Arc<Workers>,
+    connections: Arc<Connections>,
+    max_body: u64,
+    /// Bytes of bodies in memory, of all connections together.
+    buffered: AtomicU64,
+}
+
+impl Edge {
+    pub(crate) fn new(
+        platform: Arc<dyn Platform>,
+        workers: Arc<Workers>,
+        connections: Arc<Connections>,
+        max_body: u64,
+    ) -> Self {
+        Edge {
+            platform,
+            workers,
+            connections,
+            max_body,
+            buffered: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Makes a [`Connection`] for each socket that the library accepts.
+pub(crate) struct Factory(pub Arc<Edge>);
+
+impl HttpServiceFactory for Factory {
+    type Service = Connection;
+
+    fn new_service(&self, id: usize) -> Connection {
+        let socket = Socket::new(id);
+        socket.set_nodelay();
+        let mut full = self.0.connections.enter(socket);
+        // This is the coroutine that accepts: it lets those go that were told to, so that a burst
+        // cannot use up the descriptors.
+        for _ in 0..100 {
+            if !full {
+                break;
+            }
+            may::coroutine::sleep(std::time::Duration::from_millis(1));
+            full = self.0.connections.is_full();
+        }
+        Connection {
+            edge: Arc::clone(&self.0),
+            socket,
+            answering: Answering::new(socket),
+        }
+    }
+}
+
+/// The service of one connection.
+pub(crate) struct Connection {
+    edge: Arc<Edge>,
+    socket: Socket,
+    answering: Answering,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.edge.connections.leave(self.socket);
+    }
+}
+
+impl HttpService for Connection {
+    fn call(
+        &mut self,
+        request: Request<'_, '_, '_>,
+        response: &mut Response<'_>,
+    ) -> io::Result<()> {
+        self.answering.begin();
+        let connections = Arc::clone(&self.edge.connections);
+        connections.note(self.socket, Phase::Moving);
+        let mut open = None;
+        let (answer, mut then) = self.answer(request, &mut open);
+        if self.edge.workers.is_stopping() {
+            // The library sends an answer when it likes; a proxy that ends must know it sent.
+            then = then.or_close();
+        }
+        connections.note(self.socket, Phase::Moving);
+        let moved = || connections.note(self.socket, Phase::Moving);
+        let parting = || {
+            drop(open.take());
+            connections.note(self.socket, Phase::Parting);
+        };
+        self.answering.give(answer, then, response, moved, parting);
+        connections.note(self.socket, Phase::Waiting);
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// The answer to a request. Where it came from core, `open` keeps the proxy from ending before
+    /// it is sent.
+    fn answer(&mut self, request: Request<'_, '_, '_>, open: &mut Option<Open>) -> (Answer, Then) {
+        let headers = request.headers().iter().map(|h| (h.name, h.value));
+        let head = match head::read(request.version(), headers) {
+            Ok(head) => head,
+            Err(answer) => return (answer, Then::Close),
+        };
+        let then = match (request.method(), head.close) {
+            ("HEAD", _) => Then::CloseWithoutBody,
+            (_, true) => Then::Close,
+            (_, false) => Then::Keep,
+        };
+        let route = match self.route(request.method(), request.path()) {
+            Ok(route) => route,
+            Err(answer) => return self.skip_body(request, &head, answer, then),
+        };
+        if route == Route::Run && self.edge.workers.is_stopping() {
+            return self.skip_body(request, &head, Answer::ShuttingDown, then);
+        }
+        if head.length > self.edge.max_body {
+            let answer = Answer::TooLarge {
+                length: head.length,
+                limit: self.edge.max_body,
+            };
+            return (answer, Then::Close);
+        }
+        if head.expects_continue && head.length > 0 {
+            self.answering.go_on();
+        }
+        let body = match self.read_body(request, head.length) {
+            Ok(body) => body,
+            Err(answer) => return (answer, Then::Close),
+        };
+        self.edge.connections.note(self.socket, Phase::Working);
+        let task = match route {
+            Route::Init => Task::Init(body.bytes),
+            Route::Run => Task::Run(body.bytes),
+        };
+        let open = open.insert(self.edge.workers.open());
+        let answer = open.perform(task);
+        drop(body.held);
+        (answer, then)
+    }
+
+    /// The proxy's own path, then the platform's.
+    fn route(&self, method: &str, path: &str) -> Result<Route, Answer> {
+        if path.split('?').next() != Some("/healthz") {
+            return self.edge.platform.route(method, path);
+        }
+        Err(match method {
+            "GET" | "HEAD" => self.edge.workers.health(),
+            _ => Answer::MethodNotAllowed {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                allowed: "GET or HEAD",
+            },
+        })
+    }
+
+    /// Answers a request whose body does not matter: a short one is read, so that the connection
+    /// can be kept; behind a long one it is closed.
+    fn skip_body(
+        &self,
+        request: Request<'_, '_, '_>,
+        head: &Head,
+        answer: Answer,
+        then: Then,
+    ) -> (Answer, Then) {
+        // A client that waits for `100 Continue` must not be told to go on only to be ignored.
+        if head.length > MAX_SKIPPED || (head.expects_continue && head.length > 0) {
+            return (answer, then.or_close());
+        }
+        match self.read_body(request, head.length) {
+            Ok(_) => (answer, then),
+            Err(refusal) => (refusal, Then::Close),
+        }
+    }
+
+    /// Reads exactly `length` bytes. Memory grows with what arrives, not with what is announced.
+    fn read_body(&self, request: Request<'_, '_, '_>, length: u64) -> Result<Body, Answer> {
+        let mut body = Body {
+            bytes: Vec::new(),
+            held: Held::new(&self.edge),
+        };
+        let mut reader = request.body().take(length);
+        let mut left = length;
+        while left > 0 {
+            let room = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
+            let start = body.bytes.len();
+            body.bytes.resize(start + room, 0);
+            let read = match reader.read(&mut body.bytes[start..]) {
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+                Err(_) => return Err(truncated(length, left)),
+            };
+            body.bytes.truncate(start + read);
+            if read == 0 {
+                return Err(truncated(length, left));
+            }
+            left -= read as u64;
+            self.edge.connections.note(self.socket, Phase::Moving);
+            if !body.held.add(read as u64) {
+                return Err(Answer::Overloaded);
+            }
+        }
+        Ok(body)
+    }
+}
+
+fn truncated(length: u64, left: u64) -> Answer {
+    Answer::BadRequest(format!(
+        "The body ended early: expected {length} bytes, found {}.",
+        length - left
+    ))
+}
+
+struct Body {
+    bytes: Vec<u8>,
+    held: Held,
+}
+
+/// A body's share of the memory that all bodies may take together: twice the largest one.
+struct Held {
+    edge: Arc<Edge>,
+    bytes: u64,
+}
+
+impl Held {
+    fn new(edge: &Arc<Edge>) -> Self {
+        Held {
+            edge: Arc::clone(edge),
+            bytes: 0,
+        }
+    }
+
+    /// False where it would be too much.
+    fn add(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        let all = self.edge.buffered.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        all <= self.edge.max_body.saturating_mul(2).max(64 << 20)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.edge.buffered.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,44 @@
+//! The programs under test, built once as users get them: in release mode.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The proxy.
+pub fn proxy() -> PathBuf {
+    if let Some(path) = std::env::var_os("ACTIONPROXY_BIN") {
+        return PathBuf::from(path);
+    }
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            build(&["-p", "actionproxy-server", "--bin", "actionproxy"]).join("actionproxy")
+        })
+        .clone()
+}
+
+/// An example program of `package`.
+pub fn example(package: &str, name: &str) -> PathBuf {
+    if let Some(dir) = std::env::var_os("ACTIONPROXY_EXAMPLES") {
+        return Path::new(&dir).join(name);
+    }
+    build(&["-p", package, "--example", name])
+        .join("examples")
+        .join(name)
+}
+
+/// Builds and returns the directory of what was built.
+fn build(what: &[&str]) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--quiet"])
+        .args(what)
+        .current_dir(&root)
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "cargo build {what:?}: {status}");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("release")
+}
