@@ -5,6 +5,7 @@
 //! containers for instance; tests/images has one.
 
 pub mod binary;
+pub mod census;
 pub mod http;
 pub mod proxy;
 pub mod wait;
