@@ -55,7 +55,12 @@ pub fn children(parent: Pid) -> Vec<Process> {
 pub fn status(pid: Pid, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    Some(line.strip_prefix(':')?.trim().trim_end_matches(" kB").into())
+    Some(
+        line.strip_prefix(':')?
+            .trim()
+            .trim_end_matches(" kB")
+            .into(),
+    )
 }
 
 /// Resident memory in bytes.
