@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use actionproxy_tests::proxy::free_address;
-use actionproxy_tests::{Connection, binary, eventually};
+use actionproxy_tests::{Connection, binary, eventually, tools};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -52,6 +52,9 @@ fn steps(block: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_commands_do_what_the_readme_shows() {
+    if !tools::are_here(&["curl", "python3"]) {
+        return;
+    }
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let blocks = blocks(&readme(), "sh");
     let (start, rest) = blocks
