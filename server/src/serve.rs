@@ -178,7 +178,9 @@ fn most_connections(options: &Options) -> usize {
 
 fn configure_coroutines() {
     may::config()
-        .set_workers(2)
+        // Coroutines only move bytes, and all else has threads of its own. With a second worker
+        // every connection is handed from the one that accepts to the other.
+        .set_workers(1)
         .set_stack_size(STACK_WORDS)
         .set_pool_capacity(POOLED_COROUTINES)
         // Actions inherit the affinity of the thread that starts them.
