@@ -63,7 +63,7 @@ fn unpack_entry(
         }
     }
     let mode = unix_mode(entry.external_attributes());
-    let kind = match mode.map(|mode| FileType::from_raw_mode(mode)) {
+    let kind = match mode.map(FileType::from_raw_mode) {
         _ if at.ends_in_slash => FileType::Directory,
         // Only permission bits were written, as Python's `writestr` does.
         None | Some(FileType::Unknown) => FileType::RegularFile,
