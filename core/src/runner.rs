@@ -199,8 +199,12 @@ impl<'l> Staged<'_, 'l> {
             linger: limits.linger.or(Some(Duration::from_millis(200))),
         };
         let name = program.to_string_lossy();
-        let collected = collect::collect(child, &[], &limits, self.stop, &mut Unheld, self.logs)?;
-        match collected {
+        let mut stdout = Unheld { is_partial: false };
+        let collected = collect::collect(child, &[], &limits, self.stop, &mut stdout, self.logs);
+        if stdout.is_partial {
+            let _ = self.logs.stdout.write_all(b"\n");
+        }
+        match collected? {
             Collected {
                 cut: Some(Cut::TimedOut),
                 ..
@@ -220,10 +224,14 @@ impl<'l> Staged<'_, 'l> {
 }
 
 /// A tool's stdout is log from its first byte to its last.
-struct Unheld;
+struct Unheld {
+    /// Whether the final byte so far is not a newline.
+    is_partial: bool,
+}
 
 impl collect::Stdout for Unheld {
     fn push(&mut self, chunk: &[u8], log: &mut dyn io::Write) {
         let _ = log.write_all(chunk);
+        self.is_partial = !chunk.ends_with(b"\n");
     }
 }

@@ -5,7 +5,9 @@
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use actionproxy_platforms::EndOfLogs;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,9 +18,10 @@ pub(crate) struct LogStreams {
     sharing: Sharing,
     sentinel: &'static str,
     state: Mutex<State>,
-    /// Held for as long as one writer's line is not complete.
-    stdout: Mutex<()>,
-    stderr: Mutex<()>,
+    stdout: Turn,
+    stderr: Turn,
+    /// Numbers the writers.
+    writers: AtomicU64,
 }
 
 /// Whether activations overlap.
@@ -43,16 +46,21 @@ impl LogStreams {
             sharing,
             sentinel,
             state: Mutex::default(),
-            stdout: Mutex::default(),
-            stderr: Mutex::default(),
+            stdout: Turn::default(),
+            stderr: Turn::default(),
+            writers: AtomicU64::default(),
         }
     }
 
     /// The two sinks of one activation.
     pub(crate) fn sinks(&self) -> (Sink<'_>, Sink<'_>) {
+        let writer = self.writers.fetch_add(1, Ordering::Relaxed);
         let sink = |fd, turn| match self.sharing {
-            Sharing::Alone => Sink::Direct(fd),
-            Sharing::ByLine => Sink::Lines(Lines::new(fd, turn)),
+            Sharing::Alone => Sink::Direct(Direct {
+                fd,
+                is_partial: false,
+            }),
+            Sharing::ByLine => Sink::Lines(Lines::new(fd, turn, writer)),
         };
         (
             sink(rustix::stdio::stdout(), &self.stdout),
@@ -84,16 +92,17 @@ impl LogStreams {
     }
 }
 
-/// One stream of one activation.
+/// One stream of one activation. When it is let go, its last line is complete: core sees to an
+/// action's lines, but a hook may write what it likes, or panic in the middle.
 pub(crate) enum Sink<'a> {
-    Direct(BorrowedFd<'static>),
+    Direct(Direct),
     Lines(Lines<'a>),
 }
 
 impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Sink::Direct(fd) => write_all(*fd, bytes),
+            Sink::Direct(direct) => direct.push(bytes),
             Sink::Lines(lines) => lines.push(bytes),
         }
         Ok(bytes.len())
@@ -104,25 +113,92 @@ impl Write for Sink<'_> {
     }
 }
 
+/// A stream that nobody shares.
+pub(crate) struct Direct {
+    fd: BorrowedFd<'static>,
+    /// Whether the final byte so far is not a newline.
+    is_partial: bool,
+}
+
+impl Direct {
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last() {
+            write_all(self.fd, bytes);
+            self.is_partial = *last != b'\n';
+        }
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        if self.is_partial {
+            write_all(self.fd, b"\n");
+        }
+    }
+}
+
+/// Whose line stands unfinished on a shared stream.
+#[derive(Default)]
+struct Turn {
+    holder: Mutex<Option<Holder>>,
+    passed_on: Condvar,
+}
+
+struct Holder {
+    writer: u64,
+    since: Instant,
+}
+
+impl Turn {
+    /// Writes `bytes` for `writer` when no other writer's line stands unfinished.
+    ///
+    /// A line that has stood still for [`MAX_STALL`] is broken in two. To wait for its end could
+    /// be to wait for ever: its writer may itself be waiting, for its turn on the other stream.
+    fn write(&self, fd: BorrowedFd<'_>, writer: u64, bytes: &[u8]) {
+        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(other) = holder.as_ref().filter(|h| h.writer != writer) {
+            let left = MAX_STALL.saturating_sub(other.since.elapsed());
+            if left.is_zero() {
+                write_all(fd, b"\n");
+                break;
+            }
+            let waited = self.passed_on.wait_timeout(holder, left);
+            holder = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        write_all(fd, bytes);
+        *holder = (!bytes.ends_with(b"\n")).then(|| Holder {
+            writer,
+            since: Instant::now(),
+        });
+        self.passed_on.notify_all();
+    }
+}
+
 /// Collects whole lines and writes them together. A line that is too long to be kept takes the
 /// stream for itself until it ends; the others wait, rather than tear it.
 pub(crate) struct Lines<'a> {
     fd: BorrowedFd<'static>,
-    turn: &'a Mutex<()>,
+    turn: &'a Turn,
+    writer: u64,
+    /// What is kept back, at most [`MAX_PARTIAL`] and one chunk.
     partial: Vec<u8>,
-    held: Option<MutexGuard<'a, ()>>,
+    /// A part of the line has been written.
+    is_begun: bool,
 }
 
 /// The longest unfinished line that is kept back.
 const MAX_PARTIAL: usize = 64 << 10;
+/// How long the others wait for the rest of a line that is longer.
+const MAX_STALL: Duration = Duration::from_secs(1);
 
 impl<'a> Lines<'a> {
-    fn new(fd: BorrowedFd<'static>, turn: &'a Mutex<()>) -> Self {
+    fn new(fd: BorrowedFd<'static>, turn: &'a Turn, writer: u64) -> Self {
         Lines {
             fd,
             turn,
+            writer,
             partial: Vec::new(),
-            held: None,
+            is_begun: false,
         }
     }
 
@@ -135,27 +211,26 @@ impl<'a> Lines<'a> {
         if !lines.is_empty() {
             self.partial.extend_from_slice(lines);
             self.write_partial();
-            self.held = None;
         }
         self.partial.extend_from_slice(rest);
-        if self.held.is_some() || self.partial.len() > MAX_PARTIAL {
+        if self.is_begun || self.partial.len() > MAX_PARTIAL {
             self.write_partial();
         }
     }
 
     fn write_partial(&mut self) {
-        if self.held.is_none() {
-            self.held = Some(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(last) = self.partial.last() {
+            self.is_begun = *last != b'\n';
+            self.turn.write(self.fd, self.writer, &self.partial);
+            self.partial.clear();
         }
-        write_all(self.fd, &self.partial);
-        self.partial.clear();
     }
 }
 
 impl Drop for Lines<'_> {
-    /// Core completes last lines, so nothing is left but what a panic left.
     fn drop(&mut self) {
-        if !self.partial.is_empty() {
+        if !self.partial.is_empty() || self.is_begun {
+            self.partial.push(b'\n');
             self.write_partial();
         }
     }

@@ -3,8 +3,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::mem::MaybeUninit;
 use std::panic;
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,23 @@ pub(crate) fn report_panics_in_a_line() {
 /// Where the proxy's own file is.
 pub(crate) fn executable() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
+}
+
+/// Unblocks every signal: a mask that the proxy was started with would keep it deaf to TERM and to
+/// the end of orphans. To be called before there is another thread, which inherits it.
+pub(crate) fn let_signals_in() -> io::Result<()> {
+    let mut none = MaybeUninit::uninit();
+    // JUSTIFICATION: rustix leaves masks to the C library.
+    // SAFETY: sigemptyset initialises the set before it is read; where the old mask would go, a
+    // null pointer is allowed.
+    let failed = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut())
+    };
+    match failed {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
 }
 
 /// Marks every descriptor but 0, 1 and 2 as not for actions, those too that the proxy was started

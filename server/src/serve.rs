@@ -205,6 +205,7 @@ struct Signals {
 
 impl Signals {
     fn register() -> io::Result<Self> {
+        process::let_signals_in()?;
         let pipe = |signal| {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;

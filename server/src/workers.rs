@@ -33,6 +33,13 @@ struct Ticket {
     waiter: Arc<Blocker>,
 }
 
+impl Ticket {
+    fn give(&self, answer: Answer) {
+        *unpoisoned(self.answer.lock()) = Some(answer);
+        self.waiter.unpark();
+    }
+}
+
 /// The worker threads and their queue.
 pub(crate) struct Workers {
     platform: Arc<dyn Platform>,
@@ -159,9 +166,19 @@ impl Workers {
         self.lock().stopping
     }
 
-    /// From now on runs are refused, those that wait included.
+    /// From now on runs are refused, those that wait included. They are answered at once: the
+    /// platform sends them elsewhere.
     pub(crate) fn stop(&self) {
-        self.lock().stopping = true;
+        let mut queue = self.lock();
+        queue.stopping = true;
+        let (runs, inits): (VecDeque<_>, _) = std::mem::take(&mut queue.jobs)
+            .into_iter()
+            .partition(|job| matches!(job.task, Task::Run(_)));
+        queue.jobs = inits;
+        drop(queue);
+        for Job { ticket, .. } in runs {
+            ticket.give(Answer::ShuttingDown);
+        }
     }
 
     /// Waits until every request is answered; false if that takes longer than `time`.
@@ -197,8 +214,7 @@ impl Workers {
                 });
             self.logs.end(answer.end_of_logs());
             self.lock().running -= 1;
-            *unpoisoned(ticket.answer.lock()) = Some(answer);
-            ticket.waiter.unpark();
+            ticket.give(answer);
         }
     }
 

@@ -5,8 +5,10 @@
 //! containers for instance; tests/images has one.
 
 pub mod binary;
+pub mod census;
 pub mod http;
 pub mod proxy;
+pub mod tools;
 pub mod wait;
 
 pub use http::{Answer, Connection, request};

@@ -1,8 +1,10 @@
 //! A running proxy of a test's own: its own port, action directory and logs.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -21,9 +23,34 @@ pub struct Builder {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     executable: Option<Vec<u8>>,
+    under: Vec<OsString>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
 }
 
 impl Builder {
+    /// Started by another program, which is given the proxy's command line behind `command` and
+    /// becomes the proxy: `setpriv`, or a shell that changes something and then `exec "$@"`.
+    #[must_use]
+    pub fn under<S: Into<OsString>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
+        self.under = command.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Its stdout goes there, and not where [`Proxy::logs`] looks.
+    #[must_use]
+    pub fn stdout(mut self, to: impl Into<OwnedFd>) -> Self {
+        self.stdout = Some(to.into());
+        self
+    }
+
+    /// Its stderr goes there, and not where [`Proxy::logs`] looks.
+    #[must_use]
+    pub fn stderr(mut self, to: impl Into<OwnedFd>) -> Self {
+        self.stderr = Some(to.into());
+        self
+    }
+
     /// Another program than the proxy: a derived runtime.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
@@ -83,9 +110,16 @@ impl Builder {
         if let Some(executable) = &self.executable {
             write_executable(&action_dir.join("exec"), executable);
         }
-        let log = |name| File::create(dir.path().join(name)).expect("a log file");
+        let log = |name, other: &Option<OwnedFd>| {
+            let file = File::create(dir.path().join(name)).expect("a log file");
+            let other = other.as_ref().map(|fd| fd.try_clone().expect("a copy"));
+            other.map_or_else(|| Stdio::from(file), Stdio::from)
+        };
         let program = self.program.clone().unwrap_or_else(binary::proxy);
-        let child = Command::new(&program)
+        let mut words = self.under.clone();
+        words.push(program.clone().into());
+        let child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
             .arg("--action-dir")
             .arg(&action_dir)
@@ -94,8 +128,8 @@ impl Builder {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(log("stdout"))
-            .stderr(log("stderr"))
+            .stdout(log("stdout", &self.stdout))
+            .stderr(log("stderr", &self.stderr))
             .spawn()
             .unwrap_or_else(|e| panic!("{}: {e}", program.display()));
         Proxy {

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 use super::Logs;
 use super::result::LastLine;
@@ -27,7 +29,7 @@ use crate::error::RunError;
 const CHUNK: usize = 64 << 10;
 /// How often the exit is looked for where the kernel has no descriptor for it.
 const EXIT_TICK: Duration = Duration::from_millis(5);
-/// After KILL, how long a pipe is still waited for that a descendant outside the group holds.
+/// After KILL and the exit, how long a pipe is waited for that a descendant outside the group holds.
 const ABANDON: Duration = Duration::from_millis(100);
 /// A descendant that keeps writing is given this many times the silence it is allowed.
 const LINGER_FACTOR: u32 = 10;
@@ -91,10 +93,12 @@ pub(crate) fn collect(
         let _ = logs.stderr.write_all(b"\n");
     }
     let cut = collecting.cut;
+    let leaves_nobody = looped.is_err() || !matches!(collecting.ending, Ending::Not);
     // Descriptors first: a process that still writes must not keep us waiting for its exit.
     drop(collecting);
-    if looped.is_err() {
-        signal_group(pid, Signal::KILL);
+    if leaves_nobody {
+        // Also those of the group that hold no pipe, and whose end nobody waited for.
+        signal(pid, Signal::KILL);
     }
     let ended = reap(pid)?;
     looped.map(|()| Collected { ended, cut })
@@ -121,6 +125,9 @@ struct Collecting<'a> {
 struct Exited {
     at: Instant,
     last_output: Instant,
+    /// What was in stdout's and stderr's pipe then. The process itself may have written it, so it
+    /// is read whatever the limits say and however long the log takes it.
+    owed: [u64; 2],
 }
 
 #[derive(Clone, Copy)]
@@ -128,7 +135,7 @@ enum Ending {
     Not,
     /// TERM was sent; KILL is due at this time.
     Terminated(Instant),
-    /// KILL was sent; what still holds a pipe at this time is left alone.
+    /// KILL was sent, then.
     Killed(Instant),
 }
 
@@ -158,7 +165,7 @@ impl Collecting<'_> {
             let due = self.due(limits);
             if let Some(due) = due
                 && due <= Instant::now()
-                && self.escalate(limits)
+                && self.escalate(limits)?
             {
                 return Ok(());
             }
@@ -175,7 +182,10 @@ impl Collecting<'_> {
     /// When the next thing is due, whatever the descriptors do.
     fn due(&self, limits: &Limits) -> Option<Instant> {
         match (self.ending, self.exited) {
-            (Ending::Terminated(at) | Ending::Killed(at), _) => Some(at),
+            (Ending::Terminated(at), _) => Some(at),
+            // It takes as long as the kernel needs, and its last output is still to come.
+            (Ending::Killed(_), None) => None,
+            (Ending::Killed(at), Some(exited)) => Some(exited.at.max(at) + ABANDON),
             (Ending::Not, None) => limits.until,
             (Ending::Not, Some(exited)) => {
                 let lingered = limits.linger.map(|linger| {
@@ -191,30 +201,34 @@ impl Collecting<'_> {
     }
 
     /// What is due is done; true if there is nothing left to wait for.
-    fn escalate(&mut self, limits: &Limits) -> bool {
-        let now = Instant::now();
+    fn escalate(&mut self, limits: &Limits) -> Result<bool, RunError> {
         match self.ending {
             Ending::Not => {
-                // The main process had its time and used it well: only its descendants are late.
+                // A log that is slow to take what it is given may have kept us from seeing that
+                // the main process had its time and used it well: only its descendants are late.
+                if self.exited.is_none() && has_exited(self.pid)? {
+                    self.note_exit();
+                    return Ok(false);
+                }
                 if self.exited.is_none() {
                     self.cut = Some(Cut::TimedOut);
                 }
                 self.terminate(limits);
-                false
+                Ok(false)
             }
             Ending::Terminated(_) => {
-                signal_group(self.pid, Signal::KILL);
-                self.ending = Ending::Killed(now + ABANDON);
-                false
+                signal(self.pid, Signal::KILL);
+                self.ending = Ending::Killed(Instant::now());
+                Ok(false)
             }
-            Ending::Killed(_) => true,
+            Ending::Killed(_) => Ok(self.exited.is_some_and(|e| e.owed == [0, 0])),
         }
     }
 
     fn terminate(&mut self, limits: &Limits) {
-        signal_group(self.pid, Signal::TERM);
+        signal(self.pid, Signal::TERM);
         // A stopped process takes no TERM until it goes on.
-        signal_group(self.pid, Signal::CONT);
+        signal(self.pid, Signal::CONT);
         self.ending = Ending::Terminated(Instant::now() + limits.kill_grace);
     }
 
@@ -295,14 +309,14 @@ impl Collecting<'_> {
             Source::Out => {
                 if read(&mut self.out, &mut self.chunk)? {
                     stdout.push(&self.chunk, logs.stdout);
-                    self.heard();
+                    self.heard(0);
                 }
             }
             Source::Err => {
                 if read(&mut self.err, &mut self.chunk)? {
                     let _ = logs.stderr.write_all(&self.chunk);
                     self.err_partial = !self.chunk.ends_with(b"\n");
-                    self.heard();
+                    self.heard(1);
                 }
             }
             Source::Stdin => self.feed(flags),
@@ -317,17 +331,24 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    fn heard(&mut self) {
+    /// The chunk came from stdout (0) or stderr (1) and is in the log.
+    fn heard(&mut self, stream: usize) {
         if let Some(exited) = &mut self.exited {
             exited.last_output = Instant::now();
+            exited.owed[stream] = exited.owed[stream].saturating_sub(self.chunk.len() as u64);
         }
     }
 
     fn note_exit(&mut self) {
         let now = Instant::now();
+        let inside = |pipe: &Option<OwnedFd>| {
+            let pipe = pipe.as_ref()?;
+            rustix::io::ioctl_fionread(pipe).ok()
+        };
         self.exited = Some(Exited {
             at: now,
             last_output: now,
+            owed: [&self.out, &self.err].map(|pipe| inside(pipe).unwrap_or(0)),
         });
         // Nobody is left to read it; a descendant that holds the pipe was not meant.
         self.stdin = None;
@@ -370,9 +391,11 @@ fn read(pipe: &mut Option<OwnedFd>, chunk: &mut Vec<u8>) -> Result<bool, RunErro
     }
 }
 
-/// An error only says that the group is gone.
-fn signal_group(leader: Pid, signal: Signal) {
+/// Signals the group, and its leader, who may have joined another one. An error only says that
+/// nobody is there any more.
+fn signal(leader: Pid, signal: Signal) {
     let _ = kill_process_group(leader, signal);
+    let _ = kill_process(leader, signal);
 }
 
 fn has_exited(pid: Pid) -> Result<bool, RunError> {

@@ -102,25 +102,37 @@ impl Activation<'_> {
             linger: self.limits.linger,
         };
         let mut last_line = LastLine::new(self.limits.max_result);
-        let Collected { ended, cut } = collect::collect(
+        let collected = collect::collect(
             child,
             &self.argument,
             &limits,
             self.stop,
             &mut last_line,
             logs,
-        )?;
+        );
         let line = last_line.finish(logs.stdout);
-        if let Some(cut) = cut {
-            // What was held back is no result any more, but it is not lost either.
-            if let Line::Candidate(line) = &line {
-                write_line(logs.stdout, line);
+        let ended = match (collected, self.time_limit) {
+            (Ok(Collected { ended, cut: None }), _) => Ok(ended),
+            (
+                Ok(Collected {
+                    cut: Some(Cut::TimedOut),
+                    ..
+                }),
+                Some(limit),
+            ) => Err(RunError::TimedOut { limit }),
+            (Ok(_), _) => Err(RunError::Stopped),
+            (Err(error), _) => Err(error),
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // What was held back is no result any more, but it is not lost either.
+                if let Line::Candidate(line) = &line {
+                    write_line(logs.stdout, line);
+                }
+                return Err(error);
             }
-            return Err(match (cut, self.time_limit) {
-                (Cut::TimedOut, Some(limit)) => RunError::TimedOut { limit },
-                _ => RunError::Stopped,
-            });
-        }
+        };
         let reason = match line {
             Line::Candidate(line) => match result::check(line) {
                 Ok(result) => return Ok(Outcome { result, ended }),

@@ -123,6 +123,7 @@ fn hint(error: &io::Error, path: &Path) -> Option<String> {
         Some(libc::E2BIG) => Some("the environment does not fit; one variable may hold at most 131,071 bytes, name included".to_owned()),
         Some(libc::EMFILE | libc::ENFILE) => Some("no file descriptor is left".to_owned()),
         Some(libc::EAGAIN) => Some("no process can be added: the limit of processes is reached".to_owned()),
+        Some(libc::ETXTBSY) => Some("another process has it open for writing".to_owned()),
         Some(libc::ENOENT | libc::ENOEXEC | libc::EACCES | libc::EINVAL | libc::ELIBBAD) => diagnose(path),
         _ => None,
     }
