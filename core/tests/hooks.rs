@@ -211,6 +211,30 @@ fn a_run_can_be_refused() {
 }
 
 #[test]
+fn a_runner_may_do_without_an_executable() {
+    struct Constant;
+    impl ActionRunner for Constant {
+        fn build(&self, staged: &mut Staged<'_, '_>) -> Result<(), HookError> {
+            Ok(fs::rename(staged.source(), staged.dir().join("data"))?)
+        }
+        fn verify(&self, _: &Executable<'_>) -> Result<(), VerifyError> {
+            Ok(())
+        }
+        fn run(&self, a: Activation<'_>, _: &mut Logs<'_>) -> Result<Outcome, RunError> {
+            Ok(Outcome {
+                result: a.argument().to_vec(),
+                ended: Ended::Exited(0),
+            })
+        }
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut action = open(dir.path(), Constant);
+    fs::remove_file(dir.path().join("exec")).expect("the stub");
+    init(&mut action, text("anything")).expect("good");
+    assert_eq!(run(&action).expect("a result"), "{}");
+}
+
+#[test]
 fn the_environment_and_the_argument_can_be_changed() {
     struct Changing;
     impl ActionRunner for Changing {
