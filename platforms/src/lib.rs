@@ -8,7 +8,7 @@ pub mod answer;
 mod message;
 pub mod openwhisk;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use actionproxy_core::{Action, Logs};
 
@@ -26,11 +26,20 @@ pub trait Platform: Send + Sync {
     /// Initialises the action from the body of a request.
     fn init(&self, action: &mut Action, body: Vec<u8>, logs: &mut Logs<'_>) -> Answer;
 
-    /// Runs one activation from the body of a request that arrived at `now`.
-    fn run(&self, action: &Action, body: Vec<u8>, now: SystemTime, logs: &mut Logs<'_>) -> Answer;
+    /// Runs one activation from the body of a request, at this moment.
+    fn run(&self, action: &Action, body: Vec<u8>, moment: Moment, logs: &mut Logs<'_>) -> Answer;
 
     /// The line, without its newline, that ends the logs of an activation on both streams.
     fn end_of_logs(&self) -> &'static str;
+}
+
+/// When an activation begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time.
+    pub now: SystemTime,
+    /// How long the request has waited for other activations.
+    pub waited: Duration,
 }
 
 /// What a request asks for.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::Answer;
 use crate::message::{self, Body, Fields};
-use crate::{Platform, Route};
+use crate::{Moment, Platform, Route};
 
 /// The line that ends the logs of an activation.
 const SENTINEL: &str = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX";
@@ -80,8 +80,8 @@ impl Platform for OpenWhisk {
         }
     }
 
-    fn run(&self, action: &Action, body: Vec<u8>, now: SystemTime, logs: &mut Logs<'_>) -> Answer {
-        let request = match self.run_request(&body, now, logs) {
+    fn run(&self, action: &Action, body: Vec<u8>, moment: Moment, logs: &mut Logs<'_>) -> Answer {
+        let request = match self.run_request(&body, moment, logs) {
             Ok(request) => request,
             Err(answer) => return answer,
         };
@@ -118,7 +118,7 @@ impl OpenWhisk {
     fn run_request(
         &self,
         body: &[u8],
-        now: SystemTime,
+        moment: Moment,
         logs: &mut Logs<'_>,
     ) -> Result<RunRequest, Answer> {
         let message = match message::parse(body).map_err(Answer::BadRun)? {
@@ -151,7 +151,7 @@ impl OpenWhisk {
             }
         }
         if self.enforce_deadline {
-            request.time_limit = deadline(&metadata, now, logs);
+            request.time_limit = deadline(&metadata, moment, logs)?;
         }
         Ok(request)
     }
@@ -169,20 +169,42 @@ fn one_line(value: &RawValue) -> Vec<u8> {
     }
 }
 
-/// The time from `now` to the message's deadline, in epoch milliseconds as a string or a number.
-/// One that is past already is ignored: the clocks of invoker and container may differ, and the
-/// invoker would not have sent a run that is over. One that cannot be read is named in the logs.
-fn deadline(metadata: &Fields<'_>, now: SystemTime, logs: &mut Logs<'_>) -> Option<TimeLimit> {
-    let text = message::variable(metadata.value("deadline")?)?;
+/// The time that is left to the message's deadline, in epoch milliseconds as a string or a number.
+/// One that was past when the request arrived is ignored: the clocks of invoker and container may
+/// differ, and the invoker would not have sent a run that is over. One that cannot be read is named
+/// in the logs.
+///
+/// # Errors
+/// The answer to a run whose deadline passed while it waited.
+fn deadline(
+    metadata: &Fields<'_>,
+    Moment { now, waited }: Moment,
+    logs: &mut Logs<'_>,
+) -> Result<Option<TimeLimit>, Answer> {
+    let Some(text) = metadata.value("deadline").and_then(message::variable) else {
+        return Ok(None);
+    };
     let Ok(millis) = text.trim().parse::<u64>() else {
         logs.note(format_args!(
             "ignored the deadline {text:?}: expected milliseconds since 1970"
         ));
-        return None;
+        return Ok(None);
     };
-    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))?;
-    let left = at.duration_since(now).ok()?;
-    (!left.is_zero()).then_some(TimeLimit::Deadline(left))
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
+    let left = |from| {
+        at.and_then(|at| at.duration_since(from).ok())
+            .filter(|t| !t.is_zero())
+    };
+    match (now.checked_sub(waited).and_then(left), left(now)) {
+        (None, _) => Ok(None),
+        (Some(_), Some(left)) => Ok(Some(TimeLimit::Deadline(left))),
+        (Some(_), None) => {
+            let text =
+                "The action was not started: its deadline passed while it waited for others.";
+            logs.note(text);
+            Err(Answer::RunStopped(text.to_owned()))
+        }
+    }
 }
 
 /// Reads an init body. The code keeps the body's buffer.

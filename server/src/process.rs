@@ -69,6 +69,22 @@ pub(crate) fn let_signals_in() -> io::Result<()> {
     }
 }
 
+/// Has memory that large messages took go back to the system.
+///
+/// The GNU allocator learns from the first large block that is freed to keep the next ones, and
+/// keeps them for each thread: a proxy that has seen a few megabytes then holds several times as
+/// much for good. With the thresholds set it does not learn. Other allocators need no such thing.
+pub(crate) fn return_memory() {
+    // JUSTIFICATION: there is no other way to tell the allocator.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes any numbers; no other thread allocates yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
 /// Marks every descriptor but 0, 1 and 2 as not for actions, those too that the proxy was started
 /// with.
 pub(crate) fn keep_descriptors_from_actions() {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use actionproxy_core::Action;
-use actionproxy_platforms::{Answer, Platform};
+use actionproxy_platforms::{Answer, Moment, Platform};
 use may::sync::Blocker;
 
 use crate::logs::LogStreams;
@@ -24,6 +24,7 @@ pub(crate) enum Task {
 /// A request's place in the queue.
 struct Job {
     task: Task,
+    arrived: Instant,
     ticket: Arc<Ticket>,
 }
 
@@ -65,6 +66,7 @@ impl Open {
         });
         let job = Job {
             task,
+            arrived: Instant::now(),
             ticket: Arc::clone(&ticket),
         };
         if let Err(answer) = self.0.push(job) {
@@ -206,9 +208,13 @@ impl Workers {
 
     fn work(&self) {
         loop {
-            let Job { task, ticket } = self.next();
+            let Job {
+                task,
+                arrived,
+                ticket,
+            } = self.next();
             // A hook of a derived runtime may panic; that costs its request and no more.
-            let answer = panic::catch_unwind(AssertUnwindSafe(|| self.answer(task)))
+            let answer = panic::catch_unwind(AssertUnwindSafe(|| self.answer(task, arrived)))
                 .unwrap_or_else(|_| {
                     Answer::HostFailed("The proxy failed to answer this request.".to_owned())
                 });
@@ -234,7 +240,7 @@ impl Workers {
         }
     }
 
-    fn answer(&self, task: Task) -> Answer {
+    fn answer(&self, task: Task, arrived: Instant) -> Answer {
         let (mut stdout, mut stderr) = self.logs.sinks();
         let mut logs = actionproxy_core::Logs {
             stdout: &mut stdout,
@@ -250,8 +256,11 @@ impl Workers {
             Task::Run(_) if self.is_stopping() => Answer::ShuttingDown,
             Task::Run(body) => {
                 let action = unpoisoned(self.action.read());
-                self.platform
-                    .run(&action, body, SystemTime::now(), &mut logs)
+                let moment = Moment {
+                    now: SystemTime::now(),
+                    waited: arrived.elapsed(),
+                };
+                self.platform.run(&action, body, moment, &mut logs)
             }
         }
     }

@@ -55,7 +55,12 @@ pub fn children(parent: Pid) -> Vec<Process> {
 pub fn status(pid: Pid, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    Some(line.strip_prefix(':')?.trim().trim_end_matches(" kB").into())
+    Some(
+        line.strip_prefix(':')?
+            .trim()
+            .trim_end_matches(" kB")
+            .into(),
+    )
 }
 
 /// Resident memory in bytes.
@@ -81,6 +86,17 @@ pub fn threads(pid: Pid) -> usize {
 /// Open descriptors.
 pub fn descriptors(pid: Pid) -> usize {
     entries(pid, "fd")
+}
+
+/// Connections that a server on `port` of this machine has not closed yet.
+pub fn connections(port: u16) -> usize {
+    let table = fs::read_to_string("/proc/net/tcp").expect("/proc is mounted");
+    let local = format!(":{port:04X}");
+    let rows = table.lines().map(|row| row.split_ascii_whitespace());
+    rows.filter_map(|mut fields| Some((fields.nth(1)?, fields.nth(1)?)))
+        // Established, or closed by the client alone: include/net/tcp_states.h.
+        .filter(|(address, state)| address.ends_with(&local) && matches!(*state, "01" | "08"))
+        .count()
 }
 
 fn entries(pid: Pid, of: &str) -> usize {

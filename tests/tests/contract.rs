@@ -2,7 +2,7 @@
 //!
 //! Runs against the local release binary, or against whatever `ACTIONPROXY_TEST_LAUNCHER` starts.
 
-use actionproxy_tests::{Answer, Proxy, SENTINEL, request};
+use actionproxy_tests::{Answer, Proxy, SENTINEL, request, tools};
 use serde_json::{Value, json};
 
 const NO_BINARY_AT_INIT: &str =
@@ -447,7 +447,14 @@ fn bash_perl_and_python_programs_are_actions() {
     let bash = "#!/bin/bash\nread -r in\necho \"from bash\"\necho \"{\\\"got\\\":$in}\"\n";
     let perl = "#!/usr/bin/perl\nmy $in = <STDIN>; chomp $in;\nprint \"from perl\\n\";\nprint \"{\\\"got\\\":$ARGV[0]}\\n\" if $in eq $ARGV[0];\n";
     let python = "#!/usr/bin/env python3\nimport json, sys\nvalue = json.load(sys.stdin)\nprint('from python')\nprint(json.dumps({'got': value}, separators=(',', ':'), ensure_ascii=False))\n";
-    for (name, code) in [("bash", bash), ("perl", perl), ("python", python)] {
+    for (name, tool, code) in [
+        ("bash", "bash", bash),
+        ("perl", "perl", perl),
+        ("python", "python3", python),
+    ] {
+        if !tools::are_here(&[tool]) {
+            continue;
+        }
         let mut proxy = Proxy::start();
         proxy.init(code);
         assert_answer(
@@ -497,6 +504,9 @@ fn a_megabyte_goes_in_and_comes_out() {
 
 #[test]
 fn the_environment_is_the_containers_then_inits_then_the_runs() {
+    if !tools::are_here(&["python3"]) {
+        return;
+    }
     let proxy = Proxy::builder()
         .env("FROM_CONTAINER", "a=b=c")
         .env("BOTH", "container")

@@ -1,6 +1,7 @@
 //! One connection: from the head of a request to its answer.
 
 use std::io::{self, Read};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -198,7 +199,9 @@ impl Connection {
             bytes: Vec::new(),
             held: Held::new(&self.edge),
         };
-        let mut reader = request.body().take(length);
+        // Dropped, it would first read all that is left of the body; after a refusal that is the
+        // client's affair. It holds nothing but borrows.
+        let mut reader = ManuallyDrop::new(request.body());
         let mut left = length;
         while left > 0 {
             let room = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
@@ -206,7 +209,6 @@ impl Connection {
             body.bytes.resize(start + room, 0);
             let read = match reader.read(&mut body.bytes[start..]) {
                 Ok(read) => read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
                 Err(_) => return Err(truncated(length, left)),
             };
             body.bytes.truncate(start + read);

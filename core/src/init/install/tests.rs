@@ -114,7 +114,7 @@ fn a_dropped_stage_leaves_nothing() {
     new_action(stage.dir());
     let shut = stage.dir().join("shut");
     fs::create_dir(&shut).unwrap();
-    fs::set_permissions(&shut, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&shut, fs::Permissions::from_mode(0o000)).unwrap();
     drop(stage);
     assert_eq!(snapshot(&action), BTreeMap::new());
 }

@@ -220,10 +220,9 @@ pub(super) fn sample(machine: u16, bits: u8, big_endian: bool, loader: Option<&s
     let (header, program) = if wide { (64_usize, 56_usize) } else { (52, 32) };
     let mut file = vec![0; header + program];
     let mut put = |offset: usize, size: usize, value: u64| {
-        let value = value.to_le_bytes();
-        for index in 0..size {
+        for (index, byte) in value.to_le_bytes().into_iter().take(size).enumerate() {
             let at = if big_endian { size - 1 - index } else { index };
-            file[offset + at] = value[index];
+            file[offset + at] = byte;
         }
     };
     let (word, table) = if wide { (8, 32) } else { (4, 28) };
