@@ -309,6 +309,30 @@ fn entries_of_every_kind_by_hand() {
 }
 
 #[test]
+fn backslashes_separate_only_where_windows_wrote_them() {
+    let windows = |name: &str| Entry {
+        system: 0,
+        ..Entry::file(name, 0, b"x")
+    };
+    let found = installed(
+        Form::Zip,
+        &zip::of(&[
+            windows("lib\\"),
+            windows("lib\\sub\\a"),
+            Entry::file("unix\\name", 0, b"x"),
+        ]),
+    );
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(names, ["exec", "lib", "lib/sub", "lib/sub/a", "unix\\name"]);
+    let line = Place::new().refuses(
+        Form::Zip,
+        &zip::of(&[windows("..\\up")]),
+        &UnpackLimits::default(),
+    );
+    assert_eq!(line, "failed to unpack `../up`: the name has a `..`");
+}
+
+#[test]
 fn tar_entries_by_hand() {
     let found = installed(
         Form::TarGz,

@@ -504,6 +504,22 @@ fn a_directory_of_entries_that_is_not_there() {
 }
 
 #[test]
+fn entries_that_the_end_record_does_not_count() {
+    let whole = zip::of(&[good(), Entry::file("a", 0o100644, b"x")]);
+    let end = whole.len() - 22;
+    for count in [0, 1] {
+        let mut bytes = whole.clone();
+        bytes[end + 8] = count;
+        bytes[end + 10] = count;
+        let line = Place::new().refuses(Form::Zip, &bytes, &UnpackLimits::default());
+        let expected = format!(
+            "failed to unpack the archive: it has more entries than the {count} that its end record tells of"
+        );
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
 fn headers_of_unbounded_length() {
     // 2 MiB of one pax record, and of one GNU long name.
     let record = tar::pax("comment", &"x".repeat(2 << 20));
