@@ -113,6 +113,22 @@ pub fn snapshot(dir: &Path) -> BTreeMap<String, String> {
     found
 }
 
+/// Whether a tool that makes archives is on this machine; a test that gets `false` returns.
+///
+/// In CI, where the variable `CI` is set, a missing one fails the test.
+pub fn is_here(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|dir| dir.join(tool).is_file()) {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "this test needs `{tool}`; .ci/install installs it"
+    );
+    eprintln!("SKIPPED: this test needs `{tool}`");
+    false
+}
+
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
