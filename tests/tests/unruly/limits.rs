@@ -291,12 +291,12 @@ fn a_run_whose_deadline_passes_while_it_waits_is_not_started() {
         let soon = millis(Duration::from_secs(1));
         let proxy = &proxy;
         let second = scope.spawn(move || run_with_deadline(proxy, json!(soon)));
-        wait_for_load(&proxy, 1, 1);
+        wait_for_load(proxy, 1, 1);
         assert!(millis(Duration::ZERO) < soon, "too slow a machine");
         eventually("the deadline to pass", || {
             (millis(Duration::ZERO) > soon).then_some(())
         });
-        tell(&proxy, "go");
+        tell(proxy, "go");
         assert_eq!(first.join().expect("an answer").status, 200);
         second.join().expect("an answer")
     });
