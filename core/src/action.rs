@@ -36,8 +36,8 @@ enum State {
     Stub,
     /// Something else stands there, from the image or an embedder.
     Found,
-    /// An init succeeded.
-    Initialized(Recorded),
+    /// An init succeeded, with or without an executable.
+    Initialized(Option<Recorded>),
 }
 
 impl Action {
@@ -126,7 +126,7 @@ impl Action {
             path: &path,
             policy: self.config.verify,
             recorded: match &self.state {
-                State::Initialized(recorded) => Some(recorded),
+                State::Initialized(recorded) => recorded.as_ref(),
                 State::Stub | State::Found => None,
             },
         };

@@ -1,5 +1,5 @@
 //! The actionproxy server, as a library: a language runtime is an
-//! [`ActionRunner`](actionproxy_core::ActionRunner) and one line.
+//! [`ActionRunner`] and one line.
 //!
 //! ```no_run
 //! use std::process::ExitCode;

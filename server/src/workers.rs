@@ -14,6 +14,7 @@ use actionproxy_platforms::{Answer, Moment, Platform};
 use may::sync::Blocker;
 
 use crate::logs::LogStreams;
+use crate::process::Orphans;
 
 /// What a request wants of core.
 pub(crate) enum Task {
@@ -47,6 +48,7 @@ pub(crate) struct Workers {
     action: RwLock<Action>,
     logs: LogStreams,
     most: usize,
+    orphans: Orphans,
     queue: Mutex<Queue>,
     /// A job came, or the end.
     changed: Condvar,
@@ -110,12 +112,14 @@ impl Workers {
         action: Action,
         logs: LogStreams,
         most: usize,
+        orphans: Orphans,
     ) -> Self {
         Workers {
             platform,
             action: RwLock::new(action),
             logs,
             most,
+            orphans,
             queue: Mutex::default(),
             changed: Condvar::new(),
             answered: Condvar::new(),
@@ -221,6 +225,7 @@ impl Workers {
             self.logs.end(answer.end_of_logs());
             self.lock().running -= 1;
             ticket.give(answer);
+            self.orphans.look();
         }
     }
 

@@ -8,6 +8,7 @@ pub mod binary;
 pub mod census;
 pub mod http;
 pub mod proxy;
+pub mod tools;
 pub mod wait;
 
 pub use http::{Answer, Connection, request};

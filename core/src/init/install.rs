@@ -1,33 +1,240 @@
-//! Temporary.
-#![allow(missing_docs)]
-use crate::error::InitError;
+//! Installs an action: a staging directory that replaces what stands, whole or not at all.
+//!
+//! ```text
+//! .actionproxy-stage-*    filled by unpack and the hooks; removed by any error
+//!         │ rename: the commit point
+//! .actionproxy-commit-*   its entries are moved up into the action directory, one by one
+//! ```
+//!
+//! A process that dies before the commit point leaves the previous action as it was; one that
+//! dies after it leaves work that [`recover`] completes. This holds against a killed process, not
+//! against a machine that loses power: nothing is synced to disk.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-pub struct Stage(PathBuf, PathBuf);
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::error::InitError;
+
+use self::merge::Merge;
+
+mod merge;
+mod tree;
+
+/// What every name that the proxy makes in the action directory begins with. An archive that
+/// holds such a name at its top is refused.
+pub const RESERVED_PREFIX: &str = ".actionproxy-";
+
+const STAGE_PREFIX: &str = ".actionproxy-stage-";
+const COMMIT_PREFIX: &str = ".actionproxy-commit-";
+
+/// A directory to prepare an action in. It lies inside the action directory, so that it is on the
+/// same file system even when the action directory is a mount, and needs no permission on the
+/// directory above. A lock is held on it while its process lives.
+///
+/// Dropping it without [`Stage::commit`] removes it with what it holds.
+#[derive(Debug)]
+pub struct Stage {
+    action_dir: PathBuf,
+    dir: PathBuf,
+    /// Unique among live and dead processes.
+    id: String,
+    /// The stage itself, locked.
+    lock: OwnedFd,
+    committed: bool,
+}
+
 impl Stage {
-    pub fn create(d: &Path) -> Result<Stage, InitError> {
-        let p = d.join(".stage");
-        std::fs::create_dir_all(&p).map_err(InitError::io("create", &p))?;
-        Ok(Stage(p, d.into()))
-    }
-    pub fn dir(&self) -> &Path {
-        &self.0
-    }
-    pub fn commit(self) -> Result<(), InitError> {
-        for e in std::fs::read_dir(&self.0)
-            .map_err(InitError::io("read", &self.0))?
-            .flatten()
-        {
-            std::fs::rename(e.path(), self.1.join(e.file_name()))
-                .map_err(InitError::io("rename", e.path()))?;
+    /// Makes a staging directory in `action_dir`, which is created with the directories above it
+    /// where it is missing. A commit that was cut off is completed first.
+    ///
+    /// # Errors
+    /// [`InitError::Io`] when a directory cannot be made.
+    pub fn create(action_dir: &Path) -> Result<Stage, InitError> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        fs::create_dir_all(action_dir)
+            .map_err(InitError::io("create the action directory", action_dir))?;
+        recover(action_dir)?;
+        loop {
+            // A process id comes back after a restart, and is 1 in every container.
+            let id = format!(
+                "{}-{}",
+                process::id(),
+                COUNTER.fetch_add(1, Ordering::Relaxed)
+            );
+            let dir = action_dir.join(format!("{STAGE_PREFIX}{id}"));
+            match rustix::fs::mkdir(&dir, Mode::RWXU) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => continue,
+                Err(e) => {
+                    return Err(InitError::io("create the staging directory", dir)(e.into()));
+                }
+            }
+            // Between the two calls another proxy's recovery may have taken it for a leftover.
+            if let Some(lock) =
+                lock(&dir).map_err(InitError::io("lock the staging directory", &dir))?
+            {
+                return Ok(Stage {
+                    action_dir: action_dir.to_path_buf(),
+                    dir,
+                    id,
+                    lock,
+                    committed: false,
+                });
+            }
         }
-        Ok(())
+    }
+
+    /// The directory to fill.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes what was staged the action. Directories that stand are merged with the staged ones
+    /// of the same name and take their modes; everything else that stands under a staged name is
+    /// replaced, a symlink itself and not what it points to; all other files stay.
+    ///
+    /// # Errors
+    /// [`InitError::Unpack`] when a staged name is one of the proxy's own, and [`InitError::Io`]
+    /// when a directory to merge with is on another file system or may not be written: nothing has
+    /// changed then. An [`InitError::Io`] from the moves themselves leaves the commit to
+    /// [`recover`], which the next [`Stage::create`] calls.
+    pub fn commit(self) -> Result<(), InitError> {
+        self.commit_watched(&mut || {})
+    }
+
+    /// [`Stage::commit`], calling `step` before each change, so that a test can end the process
+    /// between any two.
+    fn commit_watched(mut self, step: &mut dyn FnMut()) -> Result<(), InitError> {
+        let target = open_dir(&self.action_dir)
+            .map_err(InitError::io("open the action directory", &self.action_dir))?;
+        Merge::new(step).check(self.lock.as_fd(), target.as_fd(), &self.action_dir)?;
+        let name = format!("{COMMIT_PREFIX}{}", self.id);
+        step();
+        rustix::fs::renameat_with(
+            &target,
+            file_name(&self.dir),
+            &target,
+            &name,
+            RenameFlags::empty(),
+        )
+        .map_err(|e| InitError::io("commit the staging directory", &self.dir)(e.into()))?;
+        self.committed = true;
+        roll_forward(
+            &self.lock,
+            &target,
+            OsStr::new(&name),
+            &self.action_dir,
+            step,
+        )
     }
 }
+
 impl Drop for Stage {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        if !self.committed {
+            // What cannot be removed now is a leftover that `recover` tries again.
+            let _ = tree::remove(&self.dir);
+        }
     }
 }
-pub fn recover(_d: &Path) -> Result<(), InitError> {
+
+/// Completes a commit that was cut off and removes the staging directories of processes that
+/// are gone. Those of live processes stay. Call it before looking at the action directory; one
+/// that does not exist is fine.
+///
+/// # Errors
+/// [`InitError::Io`] when a leftover can be neither completed nor removed.
+pub fn recover(action_dir: &Path) -> Result<(), InitError> {
+    let entries = match fs::read_dir(action_dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(InitError::io("read the action directory", action_dir)(e)),
+    };
+    for entry in entries {
+        let name = entry
+            .map_err(InitError::io("read the action directory", action_dir))?
+            .file_name();
+        let committed = name.as_bytes().starts_with(COMMIT_PREFIX.as_bytes());
+        if !committed && !name.as_bytes().starts_with(STAGE_PREFIX.as_bytes()) {
+            continue;
+        }
+        let path = action_dir.join(&name);
+        let leftover = match lock(&path) {
+            Ok(Some(leftover)) => leftover,
+            Ok(None) => continue,
+            // No directory, so none of ours.
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => continue,
+            Err(e) => return Err(InitError::io("lock the leftover", path)(e)),
+        };
+        if committed {
+            let target = open_dir(action_dir)
+                .map_err(InitError::io("open the action directory", action_dir))?;
+            roll_forward(&leftover, &target, &name, action_dir, &mut || {})?;
+        } else {
+            tree::remove(&path).map_err(InitError::io("remove the leftover", path))?;
+        }
+    }
     Ok(())
 }
+
+/// Moves everything in `stage` up into `target` and removes `stage`, which is `name` in there.
+fn roll_forward(
+    stage: &OwnedFd,
+    target: &OwnedFd,
+    name: &OsStr,
+    action_dir: &Path,
+    step: &mut dyn FnMut(),
+) -> Result<(), InitError> {
+    Merge::new(step).run(stage.as_fd(), target.as_fd(), action_dir)?;
+    step();
+    rustix::fs::unlinkat(target, name, AtFlags::REMOVEDIR)
+        .map_err(|e| InitError::io("remove the staging directory", action_dir.join(name))(e.into()))
+}
+
+/// Locks the directory `path`. `None` when a live process holds it, or when it was moved or
+/// removed before the lock was had.
+fn lock(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let dir = match tree::open_dir(CWD, path) {
+        Ok(dir) => dir,
+        Err(Errno::NOENT) => return Ok(None),
+        // What is called ours but is a symlink or a file is not.
+        Err(Errno::LOOP) => return Err(io::ErrorKind::NotADirectory.into()),
+        Err(e) => return Err(e.into()),
+    };
+    match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        // No locks on directories here, as on NFS and some shared file systems of virtual
+        // machines: one proxy per action directory, as in a container, has to be trusted then.
+        Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::BADF | Errno::INVAL) => {}
+        Err(e) => return Err(e.into()),
+    }
+    let held = rustix::fs::fstat(&dir)?;
+    match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) if named.st_ino == held.st_ino && named.st_dev == held.st_dev => Ok(Some(dir)),
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The action directory itself may be named by a symlink: whoever configured it meant that.
+fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+fn file_name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or(path.as_os_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ pub(crate) struct Init<'a, 'l> {
 
 impl Init<'_, '_> {
     /// The pipeline. Nothing is installed unless it succeeds.
-    pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Recorded, InitError> {
+    pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Option<Recorded>, InitError> {
         let until = self.config.process.timeout.map(|t| Instant::now() + t);
         let code = request.code.take();
         self.runner
@@ -50,7 +50,7 @@ impl Init<'_, '_> {
     }
 
     /// No code came: what is there stays, if it is fit to run.
-    fn keep(&self) -> Result<Recorded, InitError> {
+    fn keep(&self) -> Result<Option<Recorded>, InitError> {
         let path = self.config.executable_path();
         self.verify(&path)?;
         Recorded::record(&path).map_err(InitError::Verify)
@@ -61,7 +61,7 @@ impl Init<'_, '_> {
         code: Code,
         request: &InitRequest,
         until: Option<Instant>,
-    ) -> Result<Recorded, InitError> {
+    ) -> Result<Option<Recorded>, InitError> {
         let config = self.config;
         let payload = decode::decode(code)?;
         if let Some(expected) = request.sha256 {
@@ -110,8 +110,13 @@ impl Init<'_, '_> {
             staged_executable
         };
         self.verify(&executable)?;
+        // Read before it is installed: after that, nothing may fail any more.
+        let recorded = Recorded::record(&executable).map_err(InitError::Verify)?;
         stage.commit()?;
-        Recorded::record(&config.executable_path()).map_err(InitError::Verify)
+        if let Some(recorded) = &recorded {
+            recorded.moved_to(&config.executable_path());
+        }
+        Ok(recorded)
     }
 
     fn verify(&self, path: &Path) -> Result<(), InitError> {

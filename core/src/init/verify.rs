@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
@@ -126,25 +126,36 @@ impl Fingerprint {
 }
 
 impl Recorded {
-    /// Reads and records the executable at `path`.
-    pub(crate) fn record(path: &Path) -> Result<Self, VerifyError> {
+    /// Reads and records the executable at `path`; nothing where a runner does without one.
+    pub(crate) fn record(path: &Path) -> Result<Option<Self>, VerifyError> {
         // The state before the content: a change in between is then seen as a change.
-        let metadata = std::fs::metadata(path).map_err(|source| VerifyError::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
-        Ok(Recorded {
-            digest: digest(path)?,
-            known: Mutex::new(Fingerprint::of(&metadata)),
-        })
+        match std::fs::metadata(path) {
+            Ok(metadata) => Ok(Some(Recorded {
+                digest: digest(path)?,
+                known: Mutex::new(Fingerprint::of(&metadata)),
+            })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(VerifyError::Io {
+                path: path.to_path_buf(),
+                source,
+            }),
+        }
+    }
+
+    /// The executable was moved to `path`: the next run need not read it again for that.
+    pub(crate) fn moved_to(&self, path: &Path) {
+        if let Ok(metadata) = std::fs::metadata(path) {
+            *self.known() = Fingerprint::of(&metadata);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Fingerprint> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn compare(&self, path: &Path, metadata: &Metadata) -> Result<(), VerifyError> {
         let found = Fingerprint::of(metadata);
-        let mut known = match self.known.lock() {
-            Ok(known) => known,
-            Err(poisoned) => poisoned.into_inner(),
-        };
+        let mut known = self.known();
         if *known == found {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::socket::Socket;
 
 /// How often the watch looks while a connection is open.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(250);
 
 /// How long a client is given to take the last answer of its connection.
 const PARTING: Duration = Duration::from_secs(5);
@@ -136,8 +136,10 @@ impl Connections {
                     _ => self.idle,
                 };
                 let still = now.saturating_duration_since(watched.since) > allowed;
-                if still || (watched.phase == Phase::Waiting && watched.has_endless_head()) {
+                if still {
                     watched.socket.shut();
+                } else if watched.phase == Phase::Waiting && watched.has_endless_head() {
+                    watched.socket.abort();
                 }
             }
             drop(open);

@@ -47,6 +47,16 @@ impl Socket {
         let _ = rustix::net::shutdown(self.fd(), Shutdown::Both);
     }
 
+    /// Resets the connection and drops what was received and not read yet: after [`shut`] the
+    /// reader would still get all of it.
+    ///
+    /// [`shut`]: Self::shut
+    pub(crate) fn abort(self) {
+        if rustix::net::connect_unspec(self.fd()).is_err() {
+            self.shut();
+        }
+    }
+
     /// Tells the client that nothing more comes.
     pub(crate) fn finish(self) {
         let _ = rustix::net::shutdown(self.fd(), Shutdown::Write);

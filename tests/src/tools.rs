@@ -1,0 +1,26 @@
+//! Programs that some tests use and not every machine has.
+
+use std::path::Path;
+
+/// Whether all of `names` are on this machine. A test that gets `false` returns, and has said so.
+///
+/// # Panics
+/// In CI (where the variable `CI` is set), if one is missing: there, nothing is left out.
+pub fn are_here(names: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_here = |name: &&&str| std::env::split_paths(&path).any(|dir| is_file(&dir.join(name)));
+    let missing: Vec<_> = names.iter().filter(|name| !is_here(name)).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "this test needs {missing:?}; .ci/install installs them"
+    );
+    eprintln!("SKIPPED: this test needs {missing:?}");
+    false
+}
+
+fn is_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file())
+}

@@ -1,0 +1,165 @@
+//! What the README says is so: its commands run and print what it shows, its table is the help's.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use actionproxy_tests::proxy::free_address;
+use actionproxy_tests::{Connection, binary, eventually, tools};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).expect("README.md")
+}
+
+/// The code blocks of one language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let parts = text.split(&fence).skip(1);
+    parts
+        .map(|part| part.split("\n```").next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// Commands, each with the output that stands behind it in comments.
+fn steps(block: &str) -> Vec<(String, String)> {
+    let mut steps: Vec<(String, String)> = Vec::new();
+    let mut told = true;
+    for line in block.lines() {
+        match line.strip_prefix("# ") {
+            Some(output) => {
+                let (_, outputs) = steps.last_mut().expect("a command comes first");
+                outputs.push_str(output);
+                outputs.push('\n');
+                told = true;
+            }
+            None if told => {
+                steps.push((line.to_owned(), String::new()));
+                told = false;
+            }
+            None => {
+                let (commands, _) = steps.last_mut().expect("a command came first");
+                commands.push('\n');
+                commands.push_str(line);
+            }
+        }
+    }
+    steps
+}
+
+#[test]
+fn the_commands_do_what_the_readme_shows() {
+    if !tools::are_here(&["curl", "python3"]) {
+        return;
+    }
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let blocks = blocks(&readme(), "sh");
+    let (start, rest) = blocks
+        .split_first()
+        .expect("the first command starts the proxy");
+    assert!(start.starts_with("cargo run "), "{start}");
+    let address = free_address();
+    // `exec`: the process we start is then cargo, and cargo becomes the proxy.
+    let mut proxy = Command::new("bash")
+        .args(["-c", &format!("exec {start}")])
+        .current_dir(root())
+        .env("PORT", address.port().to_string())
+        .env("TMPDIR", scratch.path())
+        .stdin(Stdio::null())
+        .stdout(File::create(scratch.path().join("stdout")).expect("a log"))
+        .stderr(File::create(scratch.path().join("stderr")).expect("a log"))
+        .spawn()
+        .expect("bash runs");
+    for _ in 0..10 {
+        // A build may take longer than anything else that tests wait for.
+        let open = std::panic::catch_unwind(|| {
+            eventually("the proxy to listen", || Connection::open(address).ok())
+        });
+        if open.is_ok() {
+            break;
+        }
+    }
+    let mut ran = 0;
+    for block in rest {
+        if block.starts_with("cargo test") {
+            // That is what runs this; CI runs it by the same words.
+            let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
+            assert!(ci.contains(block.as_str()), "{block}");
+            continue;
+        }
+        for (commands, expected) in steps(block) {
+            let here = commands.replace("localhost:8080", &address.to_string());
+            let output = Command::new("bash")
+                .args(["-e", "-o", "pipefail", "-c", &here])
+                .current_dir(root())
+                .output()
+                .expect("bash runs");
+            assert!(output.status.success(), "{commands}: {output:?}");
+            let shown = String::from_utf8(output.stdout).expect("text");
+            assert_eq!(shown.trim_end(), expected.trim_end(), "{commands}");
+            ran += 1;
+        }
+    }
+    assert!(ran >= 5, "only {ran} commands were found");
+    let pid = rustix::process::Pid::from_child(&proxy);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
+    assert_eq!(proxy.wait().expect("our child").code(), Some(0));
+}
+
+#[test]
+fn the_configuration_table_is_what_help_says() {
+    let help = Command::new(binary::proxy())
+        .arg("--help")
+        .output()
+        .expect("the proxy runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let mut lines = help.lines().skip_while(|line| !line.starts_with("  --"));
+    let mut rows = Vec::new();
+    while let (Some(setting), Some(what)) = (lines.next(), lines.next()) {
+        let Some((names, default)) = setting.split_once("] (default: ") else {
+            break;
+        };
+        let (flag, variables) = names.split_once('[').expect("variables in brackets");
+        let flag = match flag.trim() {
+            "" => String::new(),
+            flag => format!("`{flag}`"),
+        };
+        let variables = variables.split(", ").map(|v| format!("`{v}`"));
+        let variables: Vec<_> = variables.collect();
+        rows.push(format!(
+            "| {flag} | {} | {} | {} |",
+            variables.join(", "),
+            default.trim_end_matches(')'),
+            what.trim()
+        ));
+    }
+    assert!(rows.len() >= 20, "{rows:?}");
+    let readme = readme();
+    let table: Vec<_> = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| flag "))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(table, rows);
+}
+
+#[test]
+fn the_example_of_a_runtime_is_one_that_compiles() {
+    // The documentation of the server is compiled by `cargo test`.
+    let compiled = fs::read_to_string(root().join("server/src/lib.rs")).expect("lib.rs");
+    let compiled: Vec<_> = compiled
+        .lines()
+        .map(|l| l.trim_start_matches("//!").trim())
+        .collect();
+    for line in blocks(&readme(), "rust")
+        .concat()
+        .lines()
+        .filter(|l| !l.trim().is_empty())
+    {
+        assert!(compiled.contains(&line.trim()), "{line}");
+    }
+}
