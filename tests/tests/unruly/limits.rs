@@ -157,6 +157,20 @@ fn a_timeout_says_so_ends_the_group_and_completes_the_logs() {
 }
 
 #[test]
+fn a_member_of_the_group_that_holds_no_pipe_is_ended_too() {
+    let proxy = Proxy::builder()
+        .arg("--timeout=300ms")
+        .arg("--kill-grace=60s")
+        .start();
+    proxy.init(
+        "#!/bin/sh\n(trap '' TERM; exec sleep 1000) </dev/null >/dev/null 2>&1 &\n\
+         echo $! > ../child\nexec sleep 1000\n",
+    );
+    assert_eq!(proxy.run(json!({})).status, 502);
+    wait_until_gone(told_pid(&proxy, "child"));
+}
+
+#[test]
 fn what_takes_term_has_the_grace_to_end_well() {
     let mut proxy = Proxy::builder()
         .arg("--timeout=200ms")

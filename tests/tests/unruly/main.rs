@@ -1,7 +1,12 @@
 //! Actions that misbehave, and what happens around them: nothing may hang, leak or be lost.
 
+mod causes;
+mod concurrency;
+mod host;
+mod init;
 mod limits;
 mod logs;
+mod shutdown;
 
 use std::fs;
 use std::thread::{self, ScopedJoinHandle};
