@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::process::Command;
 
+use actionproxy_tests::tools::are_here;
 use actionproxy_tests::{Proxy, census, eventually, request};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
@@ -70,6 +71,9 @@ fn an_environment_that_does_not_fit_is_e2big() {
 
 #[test]
 fn an_argument_that_does_not_fit_beside_the_environment_is_left_out() {
+    if !are_here(&["prlimit"]) {
+        return;
+    }
     // Half a page of stack is room for the environment and not for the argument too.
     let proxy = Proxy::builder()
         .under(["prlimit", "--stack=524288", "--"])
@@ -138,8 +142,12 @@ fn limit_with_free(proxy: &Proxy, free: usize) -> u64 {
 
 #[test]
 fn without_processes_it_is_eagain() {
+    if !are_here(&["setpriv"]) {
+        return;
+    }
     // The limit does not bind root, and counts all processes of a user: a user of its own.
     if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: this test needs root, to start a process as another user");
         return;
     }
     let user = (2_000_000 + std::process::id()).to_string();

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::thread;
 
+use actionproxy_tests::tools::are_here;
 use actionproxy_tests::{Proxy, census, eventually};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
@@ -36,11 +37,17 @@ fn assert_clean(proxy: &Proxy) {
 
 #[test]
 fn an_action_starts_clean() {
+    if !are_here(&["perl"]) {
+        return;
+    }
     assert_clean(&Proxy::start());
 }
 
 #[test]
 fn an_action_starts_clean_though_the_proxy_did_not() {
+    if !are_here(&["perl"]) {
+        return;
+    }
     // Ignored and blocked: HUP, INT, QUIT, USR1, PIPE, TERM, CHLD and the first real-time signal.
     let dirty = "use POSIX; my @s = (1, 2, 3, 10, 13, 15, 17, 34);
         $SIG{$_} = 'IGNORE' for qw(HUP INT QUIT USR1 PIPE TERM CHLD);
@@ -55,6 +62,9 @@ fn an_action_starts_clean_though_the_proxy_did_not() {
 
 #[test]
 fn overlapping_actions_do_not_inherit_each_others_pipes() {
+    if !are_here(&["perl"]) {
+        return;
+    }
     let proxy = Proxy::builder()
         .env("__OW_ALLOW_CONCURRENT", "true")
         .start();
@@ -121,6 +131,9 @@ fn orphans_come_to_the_proxy_and_are_reaped() {
 
 #[test]
 fn an_orphan_is_the_proxys_child_until_it_ends() {
+    if !are_here(&["setsid"]) {
+        return;
+    }
     let proxy = Proxy::start();
     proxy.init(
         "#!/bin/sh\n(exec >/dev/null 2>&1; setsid sh -c \
@@ -138,12 +151,14 @@ fn an_orphan_is_the_proxys_child_until_it_ends() {
 
 #[test]
 fn as_the_first_process_it_reaps_a_thousand_orphans_and_keeps_exit_statuses() {
+    if !are_here(&["unshare"]) {
+        return;
+    }
     let can = Command::new("unshare")
         .args(["--pid", "--fork", "--mount-proc", "true"])
         .status();
     if !can.is_ok_and(|status| status.success()) {
-        // It takes a privilege that not every builder has. The test above is the same, but for
-        // the number of the process.
+        eprintln!("SKIPPED: this test needs the privilege to make a process namespace");
         return;
     }
     let mut proxy = Proxy::builder()
