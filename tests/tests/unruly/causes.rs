@@ -133,6 +133,23 @@ fn without_descriptors_it_is_emfile() {
     assert_works(&mut proxy);
 }
 
+#[test]
+fn without_memory_it_is_enomem() {
+    let mut proxy = Proxy::start();
+    proxy.init("#!/bin/sh\necho '{}'\n");
+    assert_works(&mut proxy);
+    // Not a page more than it has: starting a process takes a stack for the time until exec.
+    let size = census::status(proxy.pid(), "VmSize").expect("it is there");
+    let new = Rlimit {
+        current: Some(size.parse::<u64>().expect("a number") << 10),
+        maximum: rustix::process::getrlimit(Resource::As).maximum,
+    };
+    let old = prlimit(Some(proxy.pid()), Resource::As, new).expect("our own child");
+    assert_fails(&mut proxy, "{}", "Cannot allocate memory (os error 12)");
+    prlimit(Some(proxy.pid()), Resource::As, old).expect("our own child");
+    assert_works(&mut proxy);
+}
+
 /// The limit below which so many numbers are free.
 fn limit_with_free(proxy: &Proxy, free: usize) -> u64 {
     let fd = format!("/proc/{}/fd", proxy.pid());
