@@ -154,7 +154,7 @@ fn stays_inside(form: Form, bytes: Vec<u8>) -> Result<bool, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn no_archive_leaves_the_stage(

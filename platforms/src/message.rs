@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -115,16 +116,20 @@ pub(crate) enum Body<'a> {
 /// # Errors
 /// Where it is not JSON: a sentence with the place.
 pub(crate) fn parse(body: &[u8]) -> Result<Body<'_>, String> {
-    if body.trim_ascii().is_empty() {
-        return Ok(Body::Object(Fields::default()));
+    let invalid = |e| format!("The body is not valid JSON: {e}.");
+    match body.trim_ascii_start().first() {
+        None => return Ok(Body::Object(Fields::default())),
+        // In one pass: bodies are large.
+        Some(b'{') => {
+            return serde_json::from_slice(body)
+                .map(Body::Object)
+                .map_err(invalid);
+        }
+        Some(_) => {}
     }
-    let raw: &RawValue =
-        serde_json::from_slice(body).map_err(|e| format!("The body is not valid JSON: {e}."))?;
+    let raw: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
     match kind(raw) {
         "null" => Ok(Body::Object(Fields::default())),
-        "an object" => serde_json::from_str(raw.get())
-            .map(Body::Object)
-            .map_err(|e| format!("The body is not valid JSON: {e}.")),
         other => Ok(Body::Other(other)),
     }
 }
@@ -168,6 +173,12 @@ pub(crate) fn variable(raw: &RawValue) -> Option<String> {
     }
 }
 
+/// Where `raw`, which was read from `body`, stands in it.
+pub(crate) fn place(body: &[u8], raw: &RawValue) -> Range<usize> {
+    let start = raw.get().as_ptr() as usize - body.as_ptr() as usize;
+    start..start + raw.get().len()
+}
+
 /// Replaces `body` by the content of the JSON string that stands at `range`, quotes included,
 /// without a second buffer: an escape is never shorter than what it stands for.
 ///
@@ -175,7 +186,7 @@ pub(crate) fn variable(raw: &RawValue) -> Option<String> {
 /// An escape that stands for no character: half a surrogate pair.
 pub(crate) fn unquote_in_place(
     body: &mut Vec<u8>,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 ) -> Result<(), &'static str> {
     body.truncate(range.end.saturating_sub(1));
     body.drain(..(range.start + 1).min(body.len()));

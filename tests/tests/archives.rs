@@ -1,13 +1,11 @@
-//! Archives over HTTP: they run, they are refused with one clear line, nothing is left half-done.
+//! Archives over HTTP: they run, they are refused with one clear line, checksums hold.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use actionproxy_tests::files::{base64, shell, tree};
 use actionproxy_tests::proxy::write_executable;
 use actionproxy_tests::{Answer, Proxy, SENTINEL, tools};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const NO_BINARY_AT_INIT: &str =
@@ -15,18 +13,6 @@ const NO_BINARY_AT_INIT: &str =
 const NO_BINARY: &str =
     r#"{"error":"The action failed to locate a binary. See logs for details."}"#;
 const NO_RESULT: &str = r#"{"error":"The action did not return a dictionary or array."}"#;
-
-/// Runs a shell script in a directory; it must succeed. What it printed.
-fn shell(directory: &Path, script: &str, variables: &[(&str, &str)]) -> String {
-    let output = Command::new("bash")
-        .args(["-euc", script])
-        .current_dir(directory)
-        .envs(variables.iter().copied())
-        .output()
-        .expect("bash runs");
-    assert!(output.status.success(), "{script}: {output:?}");
-    String::from_utf8(output.stdout).expect("text")
-}
 
 const READS_LIB: &str = r#"#!/bin/bash
 read -r line
@@ -96,30 +82,6 @@ fn a_single_script_runs() {
     let proxy = Proxy::start();
     proxy.init_binary(b"#!/bin/bash\necho '{\"a\":1}'\n");
     assert_eq!(proxy.result(json!({})), r#"{"a":1}"#);
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-/// What the action directory holds, staging directories included.
-fn tree(directory: &Path) -> Vec<(PathBuf, Vec<u8>, u32)> {
-    let mut found = Vec::new();
-    let mut open = vec![directory.to_path_buf()];
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(next).expect("a directory") {
-            let path = entry.expect("an entry").path();
-            let metadata = fs::symlink_metadata(&path).expect("metadata");
-            if metadata.is_dir() {
-                open.push(path.clone());
-            }
-            let content = fs::read(&path).unwrap_or_default();
-            found.push((path, content, metadata.permissions().mode()));
-        }
-    }
-    found.sort();
-    found
 }
 
 /// One line on stderr, one sentinel on each stream, the canonical body, and nothing changed.
@@ -247,6 +209,19 @@ fn a_checksum_file_in_the_archive_is_checked() {
 }
 
 #[test]
+fn a_checksum_file_beside_a_baked_in_executable_is_checked() {
+    for (text, status) in [(SCRIPT, 200), ("something else", 502)] {
+        let directory = tempfile::tempdir().expect("a directory");
+        write_executable(&directory.path().join("exec"), SCRIPT.as_bytes());
+        let line = format!("{}  exec\n", digest(text));
+        fs::write(directory.path().join("exec.sha256"), line).expect("a file");
+        let proxy = Proxy::start_on(directory.path());
+        assert_eq!(proxy.init_with(json!({})).status, status, "{text}");
+        assert_eq!(proxy.run(json!({})).status, status, "{text}");
+    }
+}
+
+#[test]
 fn an_executable_changed_after_init_does_not_run() {
     let mut proxy = Proxy::start();
     proxy.init_binary(SCRIPT.as_bytes());
@@ -320,145 +295,4 @@ fn what_the_kernel_refuses_is_explained() {
         b"#!/bin/sh\r\necho '{}'\r\n",
         "its `#!` line ends in a carriage return",
     );
-}
-
-#[test]
-fn leftovers_of_a_killed_proxy_are_gone_after_the_next_start() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let action_dir = directory.path().join("action");
-    for (name, file) in [
-        (".actionproxy-stage-1-0", "exec"),
-        (".actionproxy-commit-1-1", "exec"),
-        ("lib", "old"),
-    ] {
-        fs::create_dir_all(action_dir.join(name)).expect("a directory");
-        let path = action_dir.join(name).join(file);
-        let content = format!("#!/bin/sh\necho '{{\"from\":\"{name}\"}}'\n");
-        fs::write(&path, content).expect("a file");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
-    }
-    let proxy = start_on(&action_dir);
-    let mut left: Vec<_> = fs::read_dir(&action_dir)
-        .expect("a directory")
-        .map(|entry| entry.expect("an entry").file_name())
-        .collect();
-    left.sort();
-    assert_eq!(left, ["exec", "lib"]);
-    // The commit was completed, the other thing was not.
-    assert_eq!(
-        proxy.result(json!({})),
-        r#"{"from":".actionproxy-commit-1-1"}"#
-    );
-}
-
-/// Starts a proxy on a directory that outlives it.
-fn start_on(action_dir: &Path) -> Proxy {
-    let path = action_dir.to_str().expect("a path in UTF-8");
-    Proxy::builder().arg("--action-dir").arg(path).start()
-}
-
-#[test]
-fn a_checksum_file_beside_a_baked_in_executable_is_checked() {
-    for (text, status) in [(SCRIPT, 200), ("something else", 502)] {
-        let directory = tempfile::tempdir().expect("a directory");
-        write_executable(&directory.path().join("exec"), SCRIPT.as_bytes());
-        let line = format!("{}  exec\n", digest(text));
-        fs::write(directory.path().join("exec.sha256"), line).expect("a file");
-        let proxy = start_on(directory.path());
-        assert_eq!(proxy.init_with(json!({})).status, status, "{text}");
-        assert_eq!(proxy.run(json!({})).status, status, "{text}");
-    }
-}
-
-#[test]
-fn killed_while_unpacking_leaves_the_previous_action() {
-    if !tools::are_here(&["python3"]) {
-        return;
-    }
-    let directory = tempfile::tempdir().expect("a directory");
-    shell(
-        directory.path(),
-        "python3 - <<'PYTHON'
-import zipfile
-with zipfile.ZipFile('big.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
-    archive.writestr('exec', 'never')
-    archive.writestr('zeros', bytes(300 << 20))
-PYTHON",
-        &[],
-    );
-    let archive = fs::read(directory.path().join("big.zip")).expect("an archive");
-    let body = json!({"value": {"binary": true, "code": base64(&archive)}}).to_string();
-    let action_dir = directory.path().join("action");
-    fs::create_dir(&action_dir).expect("a directory");
-    write_executable(&action_dir.join("exec"), SCRIPT.as_bytes());
-    let before = tree(&action_dir);
-
-    let mut proxy = start_on(&action_dir);
-    let mut connection = proxy.connect();
-    let request = actionproxy_tests::request("POST", "/init", body.as_bytes());
-    connection.send(&request).expect("the proxy takes it");
-    let zeros = actionproxy_tests::eventually("the unpacking to begin", || {
-        tree(&action_dir)
-            .into_iter()
-            .map(|(path, _, _)| path)
-            .find(|path| path.ends_with("zeros"))
-    });
-    proxy.signal(Signal::KILL);
-    proxy.wait();
-    assert!(zeros.exists(), "it was killed too late");
-
-    let proxy = start_on(&action_dir);
-    assert_eq!(tree(&action_dir), before);
-    assert_eq!(proxy.result(json!({})), "{}");
-}
-
-#[test]
-fn a_40_mb_archive_costs_little_more_memory_than_its_request() {
-    if !tools::are_here(&["python3"]) {
-        return;
-    }
-    let directory = tempfile::tempdir().expect("a directory");
-    shell(
-        directory.path(),
-        r##"python3 - <<'PYTHON'
-import base64, json, os, zipfile
-with zipfile.ZipFile('a.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
-    info = zipfile.ZipInfo('exec')
-    info.external_attr = 0o100755 << 16
-    archive.writestr(info, "#!/bin/sh\necho '{}'\n")
-    for n in range(40):
-        archive.writestr(f'lib/{n}', os.urandom(1 << 20))
-code = base64.b64encode(open('a.zip', 'rb').read()).decode()
-open('init.json', 'w').write(json.dumps({'value': {'binary': True, 'code': code}}))
-PYTHON"##,
-        &[],
-    );
-    let body = fs::read(directory.path().join("init.json")).expect("a body");
-    assert!(body.len() > 53 << 20, "{}", body.len());
-    let proxy = Proxy::start();
-    let memory = |field: &str| -> usize {
-        let pid = proxy.pid().as_raw_nonzero();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux");
-        let line = status.lines().find(|line| line.starts_with(field));
-        let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-        kilobytes
-            .expect("a field")
-            .parse::<usize>()
-            .expect("a number")
-            << 10
-    };
-    let idle = memory("VmRSS");
-    let answer = proxy.post("/init", &body);
-    assert_eq!((answer.status, answer.text()), (200, "OK"));
-    let above = memory("VmHWM") - idle;
-    assert!(
-        above <= body.len() / 2 * 3,
-        "{above} bytes above idle for a body of {}",
-        body.len()
-    );
-    println!(
-        "{above} bytes above idle, {:.3} x the body",
-        above as f64 / body.len() as f64
-    );
-    assert_eq!(proxy.result(json!({})), "{}");
 }

@@ -86,6 +86,26 @@ pub fn install(
     stage.commit()
 }
 
+/// The line that refuses a zip of these entries.
+pub fn refused_zip(entries: &[zip::Entry]) -> String {
+    Place::new().refuses(Form::Zip, &zip::of(entries), &UnpackLimits::default())
+}
+
+/// The line that refuses a tar.gz of these entries.
+pub fn refused_tar(entries: &[Vec<u8>]) -> String {
+    Place::new().refuses(Form::TarGz, &tar::of(entries), &UnpackLimits::default())
+}
+
+/// A valid entry to put in front, so that something has been staged by the time of a refusal.
+pub fn good() -> zip::Entry {
+    zip::Entry::file("exec", 0o100755, b"#!/bin/sh\n")
+}
+
+/// The same in tar.
+pub fn good_tar() -> Vec<u8> {
+    tar::file("exec", 0o755, b"#!/bin/sh\n")
+}
+
 /// `path -> mode and content`, `-> target` for symlinks, `mode/` for directories.
 pub fn snapshot(dir: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
