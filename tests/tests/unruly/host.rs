@@ -24,7 +24,8 @@ fn assert_clean(proxy: &Proxy) {
     let me = Pid::from_raw(std::process::id() as i32).expect("we are one");
     let cpus = census::status(me, "Cpus_allowed_list").expect("we are one");
     assert_eq!(found["fd"], "0 1 2");
-    assert_eq!(found["nice"], 0);
+    let nice = rustix::process::getpriority_process(None);
+    assert_eq!(found["nice"], nice.expect("our own"));
     assert_eq!(found["group"], true);
     assert_eq!(found["Cpus_allowed_list"], cpus);
     assert_eq!(found["SigBlk"], "0000000000000000");

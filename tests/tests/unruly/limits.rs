@@ -142,6 +142,13 @@ fn a_process_that_closes_its_output_is_waited_for() {
 }
 
 #[test]
+fn a_process_that_closes_its_output_is_ended_in_time() {
+    let proxy = Proxy::builder().arg("--timeout=300ms").start();
+    proxy.init("#!/bin/sh\necho '{}'\nexec sleep 1000 >/dev/null 2>&1\n");
+    assert!(proxy.run(json!({})).error().contains("time limit"));
+}
+
+#[test]
 fn a_timeout_says_so_ends_the_group_and_completes_the_logs() {
     let mut proxy = Proxy::builder()
         .arg("--timeout=300ms")
@@ -232,6 +239,8 @@ fn an_action_that_ended_in_time_is_not_stopped_for_a_log_that_is_slow() {
         let started = Instant::now();
         let answer = run_aside(scope, &proxy);
         let main = told_pid(&proxy, "main");
+        // It runs already: the limit has passed for certain so much later.
+        let passed = Instant::now() + Duration::from_millis(2100);
         eventually("the main process to end", || {
             (!census::is_alive(main)).then_some(())
         });
@@ -240,7 +249,7 @@ fn an_action_that_ended_in_time_is_not_stopped_for_a_log_that_is_slow() {
             "too slow a machine"
         );
         // Nobody reads until the limit has passed.
-        thread::sleep(Duration::from_millis(2100).saturating_sub(started.elapsed()));
+        thread::sleep(passed.saturating_duration_since(Instant::now()));
         let mut read = vec![0; 300_001];
         log.read_exact(&mut read).expect("the log goes on");
         assert_eq!(answer.join().expect("an answer").text(), "{}");
