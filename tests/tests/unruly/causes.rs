@@ -2,11 +2,14 @@
 
 use std::fs::{self, File};
 use std::process::Command;
+use std::thread;
 
 use actionproxy_tests::tools::are_here;
 use actionproxy_tests::{Proxy, census, eventually, request};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
+
+use crate::{run_aside, wait_for_load};
 
 /// A run of `proxy` succeeds.
 fn assert_works(proxy: &mut Proxy) {
@@ -131,6 +134,23 @@ fn without_descriptors_it_is_emfile() {
     assert!(said.contains(cause), "{said}");
     prlimit(Some(proxy.pid()), Resource::Nofile, old).expect("our own child");
     assert_works(&mut proxy);
+}
+
+#[test]
+fn an_executable_that_was_open_for_a_moment_is_started() {
+    let proxy = Proxy::builder().env("ACTION_VERIFY", "permission").start();
+    let exec = proxy.action_dir().join("exec");
+    let binary = fs::read("/bin/echo").expect("/bin/echo");
+    actionproxy_tests::proxy::write_executable(&exec, &binary);
+    let writer = File::options().append(true).open(&exec).expect("our own");
+    let answer = thread::scope(|scope| {
+        // It prints its argument.
+        let run = run_aside(scope, &proxy);
+        wait_for_load(&proxy, 1, 0);
+        drop(writer);
+        run.join().expect("an answer")
+    });
+    assert_eq!((answer.status, answer.text()), (200, "{}"));
 }
 
 #[test]
