@@ -2,10 +2,14 @@
 
 use std::fs::{self, File};
 use std::process::Command;
+use std::thread;
 
+use actionproxy_tests::tools::are_here;
 use actionproxy_tests::{Proxy, census, eventually, request};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
+
+use crate::{run_aside, wait_for_load};
 
 /// A run of `proxy` succeeds.
 fn assert_works(proxy: &mut Proxy) {
@@ -70,6 +74,9 @@ fn an_environment_that_does_not_fit_is_e2big() {
 
 #[test]
 fn an_argument_that_does_not_fit_beside_the_environment_is_left_out() {
+    if !are_here(&["prlimit"]) {
+        return;
+    }
     // Half a page of stack is room for the environment and not for the argument too.
     let proxy = Proxy::builder()
         .under(["prlimit", "--stack=524288", "--"])
@@ -129,6 +136,40 @@ fn without_descriptors_it_is_emfile() {
     assert_works(&mut proxy);
 }
 
+#[test]
+fn an_executable_that_was_open_for_a_moment_is_started() {
+    let proxy = Proxy::builder().env("ACTION_VERIFY", "permission").start();
+    let exec = proxy.action_dir().join("exec");
+    let binary = fs::read("/bin/echo").expect("/bin/echo");
+    actionproxy_tests::proxy::write_executable(&exec, &binary);
+    let writer = File::options().append(true).open(&exec).expect("our own");
+    let answer = thread::scope(|scope| {
+        // It prints its argument.
+        let run = run_aside(scope, &proxy);
+        wait_for_load(&proxy, 1, 0);
+        drop(writer);
+        run.join().expect("an answer")
+    });
+    assert_eq!((answer.status, answer.text()), (200, "{}"));
+}
+
+#[test]
+fn without_memory_it_is_enomem() {
+    let mut proxy = Proxy::start();
+    proxy.init("#!/bin/sh\necho '{}'\n");
+    assert_works(&mut proxy);
+    // Not a page more than it has: starting a process takes a stack for the time until exec.
+    let size = census::status(proxy.pid(), "VmSize").expect("it is there");
+    let new = Rlimit {
+        current: Some(size.parse::<u64>().expect("a number") << 10),
+        maximum: rustix::process::getrlimit(Resource::As).maximum,
+    };
+    let old = prlimit(Some(proxy.pid()), Resource::As, new).expect("our own child");
+    assert_fails(&mut proxy, "{}", "Cannot allocate memory (os error 12)");
+    prlimit(Some(proxy.pid()), Resource::As, old).expect("our own child");
+    assert_works(&mut proxy);
+}
+
 /// The limit below which so many numbers are free.
 fn limit_with_free(proxy: &Proxy, free: usize) -> u64 {
     let fd = format!("/proc/{}/fd", proxy.pid());
@@ -138,8 +179,12 @@ fn limit_with_free(proxy: &Proxy, free: usize) -> u64 {
 
 #[test]
 fn without_processes_it_is_eagain() {
+    if !are_here(&["setpriv"]) {
+        return;
+    }
     // The limit does not bind root, and counts all processes of a user: a user of its own.
     if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: this test needs root, to start a process as another user");
         return;
     }
     let user = (2_000_000 + std::process::id()).to_string();

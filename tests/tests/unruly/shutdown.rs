@@ -3,6 +3,7 @@
 use std::fs;
 use std::thread;
 
+use actionproxy_tests::tools::are_here;
 use actionproxy_tests::{Proxy, census, eventually, request};
 use rustix::process::Signal;
 use serde_json::json;
@@ -100,6 +101,9 @@ fn when_the_grace_runs_out_the_group_is_ended_and_the_client_answered() {
 
 #[test]
 fn a_long_answer_arrives_whole() {
+    if !are_here(&["perl"]) {
+        return;
+    }
     let mut proxy = Proxy::builder().arg("--grace=1h").start();
     proxy.init(
         "#!/usr/bin/perl\nopen F, '>../begun'; print F \"x\\n\"; close F;
@@ -119,7 +123,51 @@ fn a_long_answer_arrives_whole() {
 }
 
 #[test]
+fn a_log_that_is_not_read_does_not_keep_it_from_ending() {
+    let (log, out) = std::io::pipe().expect("a pipe");
+    let mut proxy = Proxy::builder()
+        .arg("--grace=100ms")
+        .arg("--kill-grace=100ms")
+        .stdout(out)
+        .start();
+    proxy.init("#!/bin/sh\necho $$ > ../begun\nexec tail -c 1000000 /dev/zero\n");
+    let mut connection = proxy.connect();
+    connection
+        .send(&request("POST", "/run", b"{}"))
+        .expect("the proxy takes the request");
+    let begun = told_pid(&proxy, "begun");
+    assert_eq!(proxy.stop(), 0);
+    assert!(!census::is_alive(begun));
+    drop(log);
+}
+
+#[test]
+fn an_init_is_ended_too_and_leaves_no_file() {
+    let mut proxy = Proxy::builder()
+        .program(env!("CARGO_BIN_EXE_moody"))
+        .arg("--grace=100ms")
+        .start();
+    let begun = proxy.scratch().join("begun").display().to_string();
+    thread::scope(|scope| {
+        let code = format!("# tool\necho $$ > {begun}\nexec sleep 1000\n");
+        let proxy = &proxy;
+        let init = scope.spawn(move || proxy.init_with(json!({ "code": code })));
+        told(proxy, "begun");
+        proxy.signal(Signal::TERM);
+        assert_eq!(init.join().expect("an answer").status, 502);
+    });
+    assert_eq!(proxy.wait(), 0);
+    assert!(!census::is_alive(told_pid(&proxy, "begun")));
+    let left = fs::read_dir(proxy.action_dir()).expect("our own").flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["exec"]);
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
+    if !are_here(&["setsid"]) {
+        return;
+    }
     let mut proxy = Proxy::builder().arg("--grace=1h").start();
     proxy.init("#!/bin/sh\ntrap '' TERM INT\nsetsid sleep 1000 &\necho $! > ../child\necho $$ > ../begun\nwait\n");
     let mut connection = proxy.connect();
@@ -138,6 +186,9 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn no_process_and_no_file_is_left() {
+    if !are_here(&["setsid"]) {
+        return;
+    }
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let dir = temporary.path().to_str().expect("a plain name").to_owned();
     // Without an action directory it makes its own, where there is no /action.
