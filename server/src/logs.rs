@@ -189,7 +189,7 @@ pub(crate) struct Lines<'a> {
 /// The longest unfinished line that is kept back.
 const MAX_PARTIAL: usize = 64 << 10;
 /// How long the others wait for the rest of a line that is longer.
-const MAX_STALL: Duration = Duration::from_secs(1);
+const MAX_STALL: Duration = Duration::from_secs(5);
 
 impl<'a> Lines<'a> {
     fn new(fd: BorrowedFd<'static>, turn: &'a Turn, writer: u64) -> Self {
