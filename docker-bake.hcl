@@ -30,6 +30,13 @@ target "common" {
   }
 }
 
+# target/images/linux_amd64/actionproxy and so on. `scripts/dist --with docker` uses it.
+target "binary" {
+  inherits = ["common"]
+  target   = "binary"
+  output   = ["type=local,dest=target/images"]
+}
+
 target "proxy" {
   inherits = ["common"]
   target   = "proxy"

@@ -94,11 +94,21 @@ fn path() -> impl Strategy<Value = String> {
     prop::collection::vec(component, 1..6).prop_map(|components| components.join("/"))
 }
 
+/// Up, down and up again: what a symlink has to be to lead out by way of another.
+fn climb() -> impl Strategy<Value = String> {
+    let steps = || 0_usize..4;
+    (steps(), path(), steps()).prop_map(|(first, down, last)| {
+        format!("{}{down}/{}c", "../".repeat(first), "../".repeat(last))
+    })
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
-        2 => Just(Kind::File),
-        2 => Just(Kind::Directory),
-        4 => path().prop_map(Kind::Symlink),
+        1 => Just(Kind::File),
+        1 => Just(Kind::Directory),
+        2 => path().prop_map(Kind::Symlink),
+        4 => climb().prop_map(Kind::Symlink),
+        2 => (1_usize..4).prop_map(|n| Kind::Symlink("../".repeat(n))),
         1 => path().prop_map(Kind::HardLink),
     ]
 }
@@ -128,12 +138,16 @@ fn stays_inside(form: Form, bytes: Vec<u8>) -> Result<bool, TestCaseError> {
     let stage = outer.path().join("1/2/3/4/5/6/stage");
     fs::create_dir_all(&stage).unwrap();
     let root = stage.canonicalize().unwrap();
+    // Something to be found out there.
+    for dir in stage.ancestors().skip(1).take(7) {
+        fs::write(dir.join("c"), "outside").unwrap();
+    }
     let exec = Path::new("exec");
     let payload = Payload::Binary { form, bytes };
     let unpacked = unpack(payload, &stage, exec, exec, &UnpackLimits::default()).is_ok();
     let found = makers::snapshot(outer.path());
     let outside = found.keys().filter(|name| !name.contains("stage/")).count();
-    prop_assert_eq!(outside, 7, "{:#?}", found);
+    prop_assert_eq!(outside, 14, "{:#?}", found);
     if unpacked {
         for (name, what) in &found {
             let Some(target) = what.strip_prefix("-> ") else {
@@ -158,14 +172,14 @@ proptest! {
 
     #[test]
     fn no_archive_leaves_the_stage(
-        entries in prop::collection::vec((path(), kind()), 1..12),
+        entries in prop::collection::vec((path(), kind()), 1..25),
     ) {
         let zipped: Vec<Entry> = entries.iter().filter_map(zip_entry).collect();
         stays_inside(Form::Zip, zip::of(&zipped))?;
         let tarred: Vec<Vec<u8>> = entries.iter().map(tar_entry).collect();
         stays_inside(Form::TarGz, tar::of(&tarred))?;
         // An archive that is refused shows little: each entry by itself, added while it is taken.
-        let mut taken = Vec::new();
+        let mut taken = vec![tar::entry("a/b/c", b'5', 0o755, "", b"")];
         for entry in tarred {
             taken.push(entry);
             if !stays_inside(Form::TarGz, tar::of(&taken))? {

@@ -37,7 +37,7 @@ pub(crate) fn serve(
     runner: impl ActionRunner + 'static,
     mut options: Options,
 ) -> Result<ExitCode, String> {
-    process::return_memory();
+    process::bound_kept_memory();
     // Before any other thread there is: a signal must find its handler.
     let signals = Signals::register().map_err(|e| format!("failed to handle signals: {e}"))?;
     process::keep_descriptors_from_actions();

@@ -51,8 +51,8 @@ fn is_last(archive: &[u8], last: Option<u64>) -> bool {
     let Some(last) = last else {
         return !archive.starts_with(b"PK\x03\x04");
     };
-    // The header was just read from there: a fixed part of 46 bytes, which ends in the lengths of
-    // name, extra field and comment among others (APPNOTE 4.3.12).
+    // The header was just read from there: 46 bytes, at 28 the lengths of the name, extra field
+    // and comment that follow them (APPNOTE 4.3.12).
     let end = usize::try_from(last).ok().and_then(|start| {
         let header = archive.get(start..start.checked_add(46)?)?;
         let lengths = header[28..34].chunks_exact(2);
