@@ -363,6 +363,17 @@ fn stdin_that_is_not_read_or_closed_does_not_matter() {
 }
 
 #[test]
+fn an_action_that_has_closed_everything_costs_no_processor_time() {
+    let proxy = Proxy::start();
+    proxy.init("#!/bin/sh\necho '{}'\nexec </dev/null >/dev/null 2>&1\nsleep 1\n");
+    let before = census::ticks(proxy.pid());
+    // The rest of its input can never be given.
+    assert_eq!(proxy.result(json!({ "x": "y".repeat(200_000) })), "{}");
+    // In hundredths of a second. A loop that never waits takes most of the second that is slept.
+    assert!(census::ticks(proxy.pid()) - before < 10);
+}
+
+#[test]
 fn an_action_may_write_a_lot_before_it_reads() {
     if !are_here(&["perl"]) {
         return;
