@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// More fields than any platform sends or any environment holds.
+const MAX_FIELDS: usize = 65_536;
 
 /// The fields of a JSON object, unparsed. Of a repeated name the last one counts, as for Python.
 #[derive(Debug, Default)]
@@ -47,8 +51,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn object(&self, name: &str) -> Result<Option<Fields<'a>>, String> {
         self.value(name)
             .map(|raw| {
-                serde_json::from_str(raw.get())
-                    .map_err(|_| wrong_type(name, "an object", kind(raw)))
+                serde_json::from_str(raw.get()).map_err(|e| match kind(raw) {
+                    "an object" => format!("Field `{name}`: {e}."),
+                    found => wrong_type(name, "an object", found),
+                })
             })
             .transpose()
     }
@@ -67,6 +73,11 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(Name(name)) = map.next_key()? {
+                    if fields.len() == MAX_FIELDS {
+                        return Err(A::Error::custom(format_args!(
+                            "an object of more than {MAX_FIELDS} fields"
+                        )));
+                    }
                     fields.push((name, map.next_value()?));
                 }
                 Ok(Fields(fields))
@@ -115,16 +126,20 @@ pub(crate) enum Body<'a> {
 /// # Errors
 /// Where it is not JSON: a sentence with the place.
 pub(crate) fn parse(body: &[u8]) -> Result<Body<'_>, String> {
-    if body.trim_ascii().is_empty() {
-        return Ok(Body::Object(Fields::default()));
+    let invalid = |e| format!("The body is not valid JSON: {e}.");
+    match body.trim_ascii_start().first() {
+        None => return Ok(Body::Object(Fields::default())),
+        // In one pass: bodies are large.
+        Some(b'{') => {
+            return serde_json::from_slice(body)
+                .map(Body::Object)
+                .map_err(invalid);
+        }
+        Some(_) => {}
     }
-    let raw: &RawValue =
-        serde_json::from_slice(body).map_err(|e| format!("The body is not valid JSON: {e}."))?;
+    let raw: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
     match kind(raw) {
         "null" => Ok(Body::Object(Fields::default())),
-        "an object" => serde_json::from_str(raw.get())
-            .map(Body::Object)
-            .map_err(|e| format!("The body is not valid JSON: {e}.")),
         other => Ok(Body::Other(other)),
     }
 }
@@ -168,6 +183,12 @@ pub(crate) fn variable(raw: &RawValue) -> Option<String> {
     }
 }
 
+/// Where `raw`, which was read from `body`, stands in it.
+pub(crate) fn place(body: &[u8], raw: &RawValue) -> Range<usize> {
+    let start = raw.get().as_ptr() as usize - body.as_ptr() as usize;
+    start..start + raw.get().len()
+}
+
 /// Replaces `body` by the content of the JSON string that stands at `range`, quotes included,
 /// without a second buffer: an escape is never shorter than what it stands for.
 ///
@@ -175,7 +196,7 @@ pub(crate) fn variable(raw: &RawValue) -> Option<String> {
 /// An escape that stands for no character: half a surrogate pair.
 pub(crate) fn unquote_in_place(
     body: &mut Vec<u8>,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 ) -> Result<(), &'static str> {
     body.truncate(range.end.saturating_sub(1));
     body.drain(..(range.start + 1).min(body.len()));

@@ -1,13 +1,13 @@
 //! Apache OpenWhisk: `POST /init` and `POST /run`, as `dockerskeleton`'s `actionproxy.py` defines
 //! them and the invoker expects them.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use actionproxy_core::{
     Action, Code, Digest, Ended, Fault, InitError, InitRequest, Logs, RunError, RunRequest,
     TimeLimit,
 };
-use serde_json::value::RawValue;
 
 use crate::answer::Answer;
 use crate::message::{self, Body, Fields};
@@ -81,12 +81,10 @@ impl Platform for OpenWhisk {
     }
 
     fn run(&self, action: &Action, body: Vec<u8>, moment: Moment, logs: &mut Logs<'_>) -> Answer {
-        let request = match self.run_request(&body, moment, logs) {
+        let request = match self.run_request(body, moment, logs) {
             Ok(request) => request,
             Err(answer) => return answer,
         };
-        // The argument was copied out; a large body is not kept beside it.
-        drop(body);
         let error = match action.run(request, logs) {
             Ok(outcome) => {
                 if let Ended::Signaled(_) = outcome.ended {
@@ -115,20 +113,21 @@ impl Platform for OpenWhisk {
 }
 
 impl OpenWhisk {
+    /// Reads a run body. The argument keeps the body's buffer.
     fn run_request(
         &self,
-        body: &[u8],
+        mut body: Vec<u8>,
         moment: Moment,
         logs: &mut Logs<'_>,
     ) -> Result<RunRequest, Answer> {
-        let message = match message::parse(body).map_err(Answer::BadRun)? {
+        let message = match message::parse(&body).map_err(Answer::BadRun)? {
             Body::Object(message) => message,
             Body::Other(_) => return Err(Answer::BadArgument),
         };
         let argument = match message.value("value") {
-            None => b"{}".to_vec(),
+            None => None,
             Some(value) => match message::kind(value) {
-                "an object" | "an array" => one_line(value),
+                "an object" | "an array" => Some(message::place(&body, value)),
                 _ => return Err(Answer::BadArgument),
             },
         };
@@ -139,10 +138,7 @@ impl OpenWhisk {
                 (inner.unwrap_or_default(), "")
             }
         };
-        let mut request = RunRequest {
-            argument,
-            ..RunRequest::default()
-        };
+        let mut request = RunRequest::default();
         for (name, raw) in metadata.iter().filter(|(name, _)| *name != skip) {
             if let Some(value) = message::variable(raw) {
                 request
@@ -153,19 +149,24 @@ impl OpenWhisk {
         if self.enforce_deadline {
             request.time_limit = deadline(&metadata, moment, logs)?;
         }
+        request.argument = match argument {
+            None => b"{}".to_vec(),
+            Some(range) => {
+                keep_one_line(&mut body, range);
+                body
+            }
+        };
         Ok(request)
     }
 }
 
-/// The argument as one line: its bytes without the line breaks between its tokens. (Inside a JSON
-/// string a line break cannot stand.)
-fn one_line(value: &RawValue) -> Vec<u8> {
-    let bytes = value.get().as_bytes();
-    if bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-        let kept = bytes.iter().filter(|byte| !matches!(byte, b'\n' | b'\r'));
-        kept.copied().collect()
-    } else {
-        bytes.to_vec()
+/// Replaces `body` by the argument that stands at `range`, as one line: without the line breaks
+/// between its tokens. (Inside a JSON string a line break cannot stand.)
+fn keep_one_line(body: &mut Vec<u8>, range: Range<usize>) {
+    body.truncate(range.end);
+    body.drain(..range.start);
+    if memchr::memchr2(b'\n', b'\r', body).is_some() {
+        body.retain(|byte| !matches!(byte, b'\n' | b'\r'));
     }
 }
 
@@ -227,9 +228,7 @@ fn init_request(mut body: Vec<u8>) -> Result<InitRequest, String> {
         }
     }
     for (name, raw) in value.iter().filter(|(name, _)| !INIT_FIELDS.contains(name)) {
-        let parsed =
-            serde_json::from_str(raw.get()).map_err(|e| format!("Field `{name}`: {e}."))?;
-        request.fields.insert(name.to_owned(), parsed);
+        request.fields.insert(name.to_owned(), raw.to_owned());
     }
     let Some(code) = value.value("code") else {
         return Ok(request);
@@ -237,8 +236,7 @@ fn init_request(mut body: Vec<u8>) -> Result<InitRequest, String> {
     if message::kind(code) != "a string" {
         return Err(message::wrong_type("code", "a string", message::kind(code)));
     }
-    let start = code.get().as_ptr() as usize - body.as_ptr() as usize;
-    let range = start..start + code.get().len();
+    let range = message::place(&body, code);
     message::unquote_in_place(&mut body, range)
         .map_err(|found| message::wrong_type("code", "text", found))?;
     request.code = Some(if binary {

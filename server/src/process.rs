@@ -4,13 +4,18 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
+use std::os::unix::net::UnixStream;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process, wait, waitid,
+};
+use rustix::thread::gettid;
 
 /// How long the processes left at the end are waited for after KILL.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -69,19 +74,29 @@ pub(crate) fn let_signals_in() -> io::Result<()> {
     }
 }
 
-/// Has memory that large messages took go back to the system.
+/// Sets how the GNU allocator keeps memory: blocks that a usual message needs are kept for the next
+/// one, for getting them anew takes a page fault for each of their pages; larger ones are not.
 ///
-/// The GNU allocator learns from the first large block that is freed to keep the next ones, and
-/// keeps them for each thread: a proxy that has seen a few megabytes then holds several times as
-/// much for good. With the thresholds set it does not learn. Other allocators need no such thing.
-pub(crate) fn return_memory() {
+/// Left alone it learns from the first large block that is freed to keep the next ones, up to
+/// 32 MiB, and keeps them for each thread.
+pub(crate) fn bound_kept_memory() {
     // JUSTIFICATION: there is no other way to tell the allocator.
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt takes any numbers; no other thread allocates yet.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 4 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 8 << 20);
         libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// Gives back what the GNU allocator keeps. Other allocators need no such thing.
+pub(crate) fn return_memory() {
+    // JUSTIFICATION: there is no other way to tell the allocator.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it may be called at any time by any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
@@ -123,6 +138,48 @@ pub(crate) fn adopt_orphans() {
 pub(crate) fn reap_orphans() {
     let options = WaitOptions::NOHANG | WaitOptions::from_bits_retain(libc::__WNOTHREAD as u32);
     while let Ok(Some(_)) = wait(options) {}
+}
+
+/// Wakes the main thread where orphans may have exited, and only there: to wake it at the end of
+/// every activation, whose process is another thread's to reap, would be felt in each.
+#[derive(Debug, Clone)]
+pub(crate) struct Orphans(Arc<UnixStream>);
+
+impl Orphans {
+    /// From now on SIGCHLD is looked at. The stream is readable where the main thread should reap.
+    pub(crate) fn register() -> io::Result<(UnixStream, Orphans)> {
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        write.set_nonblocking(true)?;
+        let orphans = Orphans(Arc::new(write));
+        let told = orphans.clone();
+        // JUSTIFICATION: the crate's own pipe cannot tell one SIGCHLD from another.
+        // SAFETY: the handler makes two system calls that signal-safety(7) allows, on a descriptor
+        // that it keeps open; it neither allocates nor locks nor panics.
+        unsafe {
+            signal_hook::low_level::register(libc::SIGCHLD, move || {
+                // The kernel gives the signal to the thread whose child it is.
+                if gettid() == getpid() {
+                    told.wake();
+                }
+            })?;
+        }
+        Ok((read, orphans))
+    }
+
+    /// To be called by a thread that has reaped a process of its own: the signal of an orphan that
+    /// exited at the same time may have been taken for that process's. The kernel keeps one.
+    pub(crate) fn look(&self) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if let Ok(Some(_)) = waitid(WaitId::All, options) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // Where it is full, the main thread is as good as awake.
+        let _ = rustix::io::write(&*self.0, &[1]);
+    }
 }
 
 /// Kills what is left of all actions and their orphans, and waits for it to be gone. The first

@@ -18,7 +18,7 @@ use rustix::process::Resource;
 use crate::edge::{Connections, Edge, Factory};
 use crate::logs::{LogStreams, Sharing};
 use crate::options::Options;
-use crate::process::{self, OwnDir};
+use crate::process::{self, Orphans, OwnDir};
 use crate::stub;
 use crate::workers::Workers;
 
@@ -37,7 +37,7 @@ pub(crate) fn serve(
     runner: impl ActionRunner + 'static,
     mut options: Options,
 ) -> Result<ExitCode, String> {
-    process::return_memory();
+    process::bound_kept_memory();
     // Before any other thread there is: a signal must find its handler.
     let signals = Signals::register().map_err(|e| format!("failed to handle signals: {e}"))?;
     process::keep_descriptors_from_actions();
@@ -54,7 +54,9 @@ pub(crate) fn serve(
         false => (Sharing::Alone, 1),
     };
     let logs = LogStreams::new(sharing, platform.end_of_logs());
-    let workers = Arc::new(Workers::new(Arc::clone(&platform), action, logs, most));
+    let orphans = signals.orphans.clone();
+    let workers = Workers::new(Arc::clone(&platform), action, logs, most, orphans);
+    let workers = Arc::new(workers);
     workers
         .start()
         .map_err(|e| format!("failed to start a thread: {e}"))?;
@@ -179,7 +181,9 @@ fn most_connections(options: &Options) -> usize {
 
 fn configure_coroutines() {
     may::config()
-        .set_workers(2)
+        // Coroutines only move bytes, and all else has threads of its own. With a second worker
+        // every connection is handed from the one that accepts to the other.
+        .set_workers(1)
         .set_stack_size(STACK_WORDS)
         .set_pool_capacity(POOLED_COROUTINES)
         // Actions inherit the affinity of the thread that starts them.
@@ -202,6 +206,7 @@ struct Signals {
     terminate: UnixStream,
     interrupt: UnixStream,
     child: UnixStream,
+    orphans: Orphans,
 }
 
 impl Signals {
@@ -213,10 +218,12 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, write)?;
             io::Result::Ok(read)
         };
+        let (child, orphans) = Orphans::register()?;
         Ok(Signals {
             terminate: pipe(libc::SIGTERM)?,
             interrupt: pipe(libc::SIGINT)?,
-            child: pipe(libc::SIGCHLD)?,
+            child,
+            orphans,
         })
     }
 

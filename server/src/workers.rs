@@ -14,6 +14,12 @@ use actionproxy_platforms::{Answer, Moment, Platform};
 use may::sync::Blocker;
 
 use crate::logs::LogStreams;
+use crate::process::{self, Orphans};
+
+/// Messages of so many bytes leave memory behind that is worth giving back.
+const LARGE: usize = 1 << 20;
+/// How long after them: longer than requests that follow each other leave between them.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a request wants of core.
 pub(crate) enum Task {
@@ -47,6 +53,7 @@ pub(crate) struct Workers {
     action: RwLock<Action>,
     logs: LogStreams,
     most: usize,
+    orphans: Orphans,
     queue: Mutex<Queue>,
     /// A job came, or the end.
     changed: Condvar,
@@ -110,12 +117,14 @@ impl Workers {
         action: Action,
         logs: LogStreams,
         most: usize,
+        orphans: Orphans,
     ) -> Self {
         Workers {
             platform,
             action: RwLock::new(action),
             logs,
             most,
+            orphans,
             queue: Mutex::default(),
             changed: Condvar::new(),
             answered: Condvar::new(),
@@ -207,36 +216,58 @@ impl Workers {
     }
 
     fn work(&self) {
+        // Bytes of the messages since memory was last given back.
+        let mut handled = 0;
         loop {
             let Job {
                 task,
                 arrived,
                 ticket,
-            } = self.next();
+            } = self.next(&mut handled);
+            let (Task::Init(body) | Task::Run(body)) = &task;
+            handled += body.len();
             // A hook of a derived runtime may panic; that costs its request and no more.
             let answer = panic::catch_unwind(AssertUnwindSafe(|| self.answer(task, arrived)))
                 .unwrap_or_else(|_| {
                     Answer::HostFailed("The proxy failed to answer this request.".to_owned())
                 });
+            if let Answer::Result(result) = &answer {
+                handled += result.len();
+            }
             self.logs.end(answer.end_of_logs());
             self.lock().running -= 1;
             ticket.give(answer);
+            self.orphans.look();
         }
     }
 
-    fn next(&self) -> Job {
+    /// Waits for a job. In a pause after large messages, gives back the memory that they took.
+    fn next(&self, handled: &mut usize) -> Job {
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 queue.running += 1;
-                // Under the queue's lock: no activation may begin between another's last line and
-                // the sentinels that stand for both.
+                // It waits while sentinels are written, for as long as the log takes them; the
+                // queue, and with it `/healthz`, must not.
+                drop(queue);
                 self.logs.begin();
                 return job;
             }
             queue.idle += 1;
-            queue = unpoisoned(self.changed.wait(queue));
+            if *handled < LARGE {
+                queue = unpoisoned(self.changed.wait(queue));
+                queue.idle -= 1;
+                continue;
+            }
+            let (woken, waited) = unpoisoned(self.changed.wait_timeout(queue, PAUSE));
+            queue = woken;
             queue.idle -= 1;
+            if waited.timed_out() && queue.jobs.is_empty() {
+                *handled = 0;
+                drop(queue);
+                process::return_memory();
+                queue = self.lock();
+            }
         }
     }
 

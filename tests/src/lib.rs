@@ -6,6 +6,7 @@
 
 pub mod binary;
 pub mod census;
+pub mod files;
 pub mod http;
 pub mod proxy;
 pub mod tools;

@@ -204,6 +204,12 @@ impl Proxy {
         Builder::default().start()
     }
 
+    /// One on an action directory that outlives it.
+    pub fn start_on(action_dir: &Path) -> Self {
+        let path = action_dir.to_str().expect("a path in UTF-8");
+        Self::builder().arg("--action-dir").arg(path).start()
+    }
+
     /// How to start one otherwise.
     pub fn builder() -> Builder {
         Builder::default()

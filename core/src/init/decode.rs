@@ -108,6 +108,14 @@ fn decode_in_place(buffer: &mut Vec<u8>) -> Result<(), String> {
     // What is written never passes what was read: four symbols make three bytes.
     let (mut read, mut written, mut total) = (0, 0, 0);
     loop {
+        // Most base64 is one line: a block without white space is decoded where it stands.
+        if let Some(block) = buffer.get(read..read + BLOCK)
+            && let Ok(length) = ENGINE.decode_slice(block, &mut decoded)
+        {
+            buffer[written..written + length].copy_from_slice(&decoded[..length]);
+            (read, written, total) = (read + BLOCK, written + length, total + BLOCK);
+            continue;
+        }
         let mut filled = 0;
         while filled < BLOCK && read < buffer.len() && buffer[read] != b'=' {
             let symbol = buffer[read];

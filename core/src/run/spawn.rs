@@ -218,14 +218,17 @@ mod sys {
                 | libc::POSIX_SPAWN_SETSIGMASK;
             let mut signals = MaybeUninit::uninit();
             // SAFETY: `self.0` was initialised by `new`; the signal set is initialised by
-            // sigemptyset and sigfillset before it is read, and copied by the setters.
+            // sigemptyset before it is read, and copied by the setters. It is a set of bits, of
+            // which any combination is valid. All of them, and not what sigfillset gives: that
+            // leaves out the signals that the C library uses itself, and then posix_spawn has the
+            // action start with those ignored.
             unsafe {
                 libc::sigemptyset(signals.as_mut_ptr());
                 check(libc::posix_spawnattr_setsigmask(
                     &mut self.0,
                     signals.as_ptr(),
                 ))?;
-                libc::sigfillset(signals.as_mut_ptr());
+                signals.as_mut_ptr().write_bytes(0xff, 1);
                 check(libc::posix_spawnattr_setsigdefault(
                     &mut self.0,
                     signals.as_ptr(),

@@ -86,6 +86,26 @@ pub fn install(
     stage.commit()
 }
 
+/// The line that refuses a zip of these entries.
+pub fn refused_zip(entries: &[zip::Entry]) -> String {
+    Place::new().refuses(Form::Zip, &zip::of(entries), &UnpackLimits::default())
+}
+
+/// The line that refuses a tar.gz of these entries.
+pub fn refused_tar(entries: &[Vec<u8>]) -> String {
+    Place::new().refuses(Form::TarGz, &tar::of(entries), &UnpackLimits::default())
+}
+
+/// A valid entry to put in front, so that something has been staged by the time of a refusal.
+pub fn good() -> zip::Entry {
+    zip::Entry::file("exec", 0o100755, b"#!/bin/sh\n")
+}
+
+/// The same in tar.
+pub fn good_tar() -> Vec<u8> {
+    tar::file("exec", 0o755, b"#!/bin/sh\n")
+}
+
 /// `path -> mode and content`, `-> target` for symlinks, `mode/` for directories.
 pub fn snapshot(dir: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
@@ -111,6 +131,22 @@ pub fn snapshot(dir: &Path) -> BTreeMap<String, String> {
         }
     }
     found
+}
+
+/// Whether a tool that makes archives is on this machine; a test that gets `false` returns.
+///
+/// In CI, where the variable `CI` is set, a missing one fails the test.
+pub fn is_here(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|dir| dir.join(tool).is_file()) {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "this test needs `{tool}`; .ci/install installs it"
+    );
+    eprintln!("SKIPPED: this test needs `{tool}`");
+    false
 }
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -4,6 +4,8 @@
 #[derive(Clone)]
 pub struct Entry {
     pub name: Vec<u8>,
+    /// The system it was made on: 3 is Unix, 0 DOS and Windows.
+    pub system: u16,
     /// The whole Unix mode, with the file type; 0 is none.
     pub mode: u32,
     pub flags: u16,
@@ -30,6 +32,7 @@ impl Entry {
         crc.update(content);
         Entry {
             name: name.as_ref().to_vec(),
+            system: 3,
             mode,
             flags: 0,
             method: STORED,
@@ -109,8 +112,8 @@ fn central(bytes: &mut Vec<u8>, entry: &Entry, offset: u32) {
     let stored = entry.data.len() as u64;
     let extra = extra(entry, stored, entry.size);
     put(bytes, &[b"PK\x01\x02"]);
-    // Version made by: 3 in the upper byte is Unix.
-    put16(bytes, &[3 << 8 | 45, 45, flags(entry), entry.method, 0, 0]);
+    let made_by = entry.system << 8 | 45;
+    put16(bytes, &[made_by, 45, flags(entry), entry.method, 0, 0]);
     put32(
         bytes,
         &[entry.crc, narrow(entry, stored), narrow(entry, entry.size)],

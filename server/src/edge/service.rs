@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use actionproxy_platforms::{Answer, Platform, Route};
 use may_minihttp::{HttpService, HttpServiceFactory, Request, Response};
@@ -16,6 +17,8 @@ use crate::workers::{Open, Task, Workers};
 
 /// Bytes of a body taken at once; on the heap, a coroutine's stack is small.
 const CHUNK: usize = 32 << 10;
+/// Bytes of a body after which other connections have their turn.
+const PAUSE_AFTER: usize = 4 << 20;
 /// A body that nobody wants is read and dropped up to this length, to keep the connection.
 const MAX_SKIPPED: u64 = 64 << 10;
 
@@ -62,7 +65,7 @@ impl HttpServiceFactory for Factory {
             if !full {
                 break;
             }
-            may::coroutine::sleep(std::time::Duration::from_millis(1));
+            may::coroutine::sleep(Duration::from_millis(1));
             full = self.0.connections.is_full();
         }
         Connection {
@@ -203,6 +206,7 @@ impl Connection {
         // client's affair. It holds nothing but borrows.
         let mut reader = ManuallyDrop::new(request.body());
         let mut left = length;
+        let mut unpaused = 0;
         while left > 0 {
             let room = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
             let start = body.bytes.len();
@@ -216,6 +220,12 @@ impl Connection {
                 return Err(truncated(length, left));
             }
             left -= read as u64;
+            unpaused += read;
+            if unpaused >= PAUSE_AFTER {
+                // A client that sends as fast as it is read would have the worker to itself.
+                may::coroutine::sleep(Duration::from_micros(1));
+                unpaused = 0;
+            }
             self.edge.connections.note(self.socket, Phase::Moving);
             if !body.held.add(read as u64) {
                 return Err(Answer::Overloaded);

@@ -164,6 +164,18 @@ fn recovery_removes_the_stage_of_a_dead_process() {
     assert_eq!(left, ["exec"]);
 }
 
+#[test]
+fn a_new_stage_first_completes_a_commit_that_was_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        &[("exec", "old"), (".actionproxy-commit-9-9/exec", "new")],
+    );
+    drop(Stage::create(dir.path()).unwrap());
+    let expected = [("exec".to_owned(), "755 new".to_owned())];
+    assert_eq!(snapshot(dir.path()), expected.into());
+}
+
 /// Set in the process that [`killed_at_any_step`] starts: the directory and the step to die at.
 const CRASH: &str = "ACTIONPROXY_TEST_CRASH";
 

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use ::zip::read::{Config, ZipFileEntry};
 use ::zip::result::ZipError;
 use ::zip::unstable::read::ZipIterable;
-use ::zip::{CompressionMethod, ZipReadOptions};
+use ::zip::{CompressionMethod, System, ZipReadOptions};
 use rustix::fs::FileType;
 
 use crate::error::InitError;
@@ -21,22 +21,51 @@ const MAX_TARGET: u64 = 4096;
 pub(super) fn unpack(archive: &[u8], mut stage: StageWriter<'_>) -> Result<(), InitError> {
     let whole = |e: ZipError| refused(b"", cause(e));
     let mut content = Cursor::new(archive);
-    let mut archive =
+    let mut directory =
         ZipIterable::try_new(Cursor::new(archive), Config::default()).map_err(whole)?;
-    let limit = stage.limits().max_entries;
-    if archive.len() as u64 > limit {
+    let (count, limit) = (directory.len(), stage.limits().max_entries);
+    if count as u64 > limit {
         return Err(refused(
             b"",
-            format!(
-                "it has {} entries, over the limit of {limit}",
-                archive.len()
-            ),
+            format!("it has {count} entries, over the limit of {limit}"),
         ));
     }
-    for entry in archive.files().map_err(whole)? {
-        unpack_entry(entry.map_err(whole)?, &mut content, &mut stage)?;
+    let mut last = None;
+    for entry in directory.files().map_err(whole)? {
+        let entry = entry.map_err(whole)?;
+        last = Some(entry.central_header_start());
+        unpack_entry(entry, &mut content, &mut stage)?;
+    }
+    if !is_last(archive, last) {
+        return Err(refused(
+            b"",
+            format!("it has more entries than the {count} that its end record tells of"),
+        ));
     }
     stage.finish()
+}
+
+/// Whether no header follows the one at `last` in the central directory. The number of entries has
+/// 16 bits; a maker without zip64 that passes them leaves the others unseen.
+fn is_last(archive: &[u8], last: Option<u64>) -> bool {
+    let Some(last) = last else {
+        return !archive.starts_with(b"PK\x03\x04");
+    };
+    // The header was just read from there: 46 bytes, at 28 the lengths of the name, extra field
+    // and comment that follow them (APPNOTE 4.3.12).
+    let end = usize::try_from(last).ok().and_then(|start| {
+        let header = archive.get(start..start.checked_add(46)?)?;
+        let lengths = header[28..34].chunks_exact(2);
+        Some(
+            start
+                + 46
+                + lengths
+                    .map(|l| usize::from(u16::from_le_bytes([l[0], l[1]])))
+                    .sum::<usize>(),
+        )
+    });
+    let rest = end.and_then(|end| archive.get(end..)).unwrap_or_default();
+    !rest.starts_with(b"PK\x01\x02")
 }
 
 fn unpack_entry(
@@ -45,10 +74,17 @@ fn unpack_entry(
     stage: &mut StageWriter<'_>,
 ) -> Result<(), InitError> {
     // What is no UTF-8 is read as code page 437 (APPNOTE appendix D).
-    let name = match entry.name() {
+    let mut name = match entry.name() {
         Ok(name) => name.into_owned().into_bytes(),
         Err(e) => return Err(refused(entry.name_raw(), cause(e))),
     };
+    // Some makers on Windows write the separators of their system (older .NET, and with it
+    // PowerShell 5), against APPNOTE 4.4.17.
+    if matches!(entry.system(), System::Dos | System::WindowsNTFS) && !name.contains(&b'/') {
+        for byte in name.iter_mut().filter(|byte| **byte == b'\\') {
+            *byte = b'/';
+        }
+    }
     let at = stage.parse(&name)?;
     let refuse = |reason: String| refused(&name, reason);
     if entry.encrypted() {

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use site::{Overlap, Site};
 
 /// How long the load runs before what the proxy takes is measured for the first time.
-const WARM_UP: Duration = Duration::from_secs(4);
+const WARM_UP: Duration = Duration::from_secs(60);
 /// Between two lines of the report.
 const REPORT: Duration = Duration::from_secs(60);
 
@@ -46,7 +46,7 @@ fn soak(duration: Duration, seed: u64) -> ExitCode {
     let threads = [Overlap::No, Overlap::Yes].map(|overlap| {
         thread::spawn(move || {
             let site = Site::open(overlap);
-            site.load(WARM_UP.min(duration / 2), REPORT, seed);
+            site.load(WARM_UP.min(duration / 3), REPORT, seed);
             let before = site.census();
             site.load(duration, REPORT, seed + 1);
             let after = site.census();

@@ -20,6 +20,10 @@ const CLIENTS: u64 = 4;
 /// What resident memory may differ by from one time of rest to the next: what the allocator keeps.
 const MEMORY_SLACK: u64 = 2 << 20;
 
+/// For how long memory must stay the same: longer than the pause after which the proxy gives it
+/// back.
+const SETTLED: Duration = Duration::from_millis(300);
+
 /// Whether activations may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlap {
@@ -189,8 +193,8 @@ impl Site {
             .collect()
     }
 
-    /// Waits until nothing is running, no connection is open, no child is left and all logs are
-    /// read.
+    /// Waits until nothing is running, no connection is open, no child is left, all logs are read
+    /// and the proxy has given back what memory it can.
     fn rest(&self) {
         let pid = self.proxy.pid();
         eventually("the proxy to rest", || {
@@ -208,6 +212,15 @@ impl Site {
         let [out, err] = self.load.ledgers;
         eventually("the logs to be read", || {
             (out.sentinels() == err.sentinels()).then_some(())
+        });
+        // The proxy gives it back in its first pause.
+        let mut settled = (census::memory(pid), Instant::now());
+        eventually("the memory to settle", || {
+            let memory = census::memory(pid);
+            if memory != settled.0 {
+                settled = (memory, Instant::now());
+            }
+            (settled.1.elapsed() > SETTLED).then_some(())
         });
     }
 

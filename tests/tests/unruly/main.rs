@@ -1,0 +1,57 @@
+//! Actions that misbehave, and what happens around them: nothing may hang, leak or be lost.
+
+mod causes;
+mod concurrency;
+mod host;
+mod init;
+mod limits;
+mod logs;
+mod shutdown;
+
+use std::fs;
+use std::thread::{self, ScopedJoinHandle};
+
+use actionproxy_tests::{Answer, Proxy, eventually};
+use serde_json::{Value, json};
+
+/// What `/healthz` says.
+fn health(proxy: &Proxy) -> Value {
+    serde_json::from_slice(&proxy.get("/healthz").body).expect("JSON")
+}
+
+/// Waits until so many activations run and wait.
+fn wait_for_load(proxy: &Proxy, running: u64, waiting: u64) {
+    eventually("the load", || {
+        let health = health(proxy);
+        (health["running"] == running && health["waiting"] == waiting).then_some(())
+    });
+}
+
+/// The line in a file of the proxy's scratch directory, once it is whole. Actions write `../NAME`.
+fn told(proxy: &Proxy, name: &str) -> String {
+    eventually(name, || {
+        let text = fs::read_to_string(proxy.scratch().join(name)).ok()?;
+        Some(text.strip_suffix('\n')?.to_owned())
+    })
+}
+
+/// The process id in such a file.
+fn told_pid(proxy: &Proxy, name: &str) -> i32 {
+    told(proxy, name).parse().expect("a process id")
+}
+
+/// Makes such a file.
+fn tell(proxy: &Proxy, name: &str) {
+    fs::write(proxy.scratch().join(name), "").expect("our own directory");
+}
+
+/// Runs `{}` in another thread.
+fn run_aside<'s>(
+    scope: &'s thread::Scope<'s, '_>,
+    proxy: &'s Proxy,
+) -> ScopedJoinHandle<'s, Answer> {
+    scope.spawn(|| proxy.run(json!({})))
+}
+
+/// The numbers by which Perl's `fcntl` sets a pipe's size.
+const PIPE_SIZE: &str = "fcntl(STDOUT, 1031, 1 << 20) or die $!;";
