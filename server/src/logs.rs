@@ -18,8 +18,7 @@ pub(crate) struct LogStreams {
     sharing: Sharing,
     sentinel: &'static str,
     state: Mutex<State>,
-    stdout: Turn,
-    stderr: Turn,
+    turn: Turn,
     /// Numbers the writers.
     writers: AtomicU64,
 }
@@ -46,8 +45,7 @@ impl LogStreams {
             sharing,
             sentinel,
             state: Mutex::default(),
-            stdout: Turn::default(),
-            stderr: Turn::default(),
+            turn: Turn::default(),
             writers: AtomicU64::default(),
         }
     }
@@ -55,17 +53,14 @@ impl LogStreams {
     /// The two sinks of one activation.
     pub(crate) fn sinks(&self) -> (Sink<'_>, Sink<'_>) {
         let writer = self.writers.fetch_add(1, Ordering::Relaxed);
-        let sink = |fd, turn| match self.sharing {
+        let sink = |stream| match self.sharing {
             Sharing::Alone => Sink::Direct(Direct {
-                fd,
+                stream,
                 is_partial: false,
             }),
-            Sharing::ByLine => Sink::Lines(Lines::new(fd, turn, writer)),
+            Sharing::ByLine => Sink::Lines(Lines::new(stream, &self.turn, writer)),
         };
-        (
-            sink(rustix::stdio::stdout(), &self.stdout),
-            sink(rustix::stdio::stderr(), &self.stderr),
-        )
+        (sink(Stream::Stdout), sink(Stream::Stderr))
     }
 
     /// An activation or init begins.
@@ -83,12 +78,28 @@ impl LogStreams {
         }
         let lines = format!("{}\n", self.sentinel).repeat(state.owed);
         state.owed = 0;
-        write_all(rustix::stdio::stdout(), lines.as_bytes());
-        write_all(rustix::stdio::stderr(), lines.as_bytes());
+        write_all(Stream::Stdout, lines.as_bytes());
+        write_all(Stream::Stderr, lines.as_bytes());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    fn fd(self) -> BorrowedFd<'static> {
+        match self {
+            Stream::Stdout => rustix::stdio::stdout(),
+            Stream::Stderr => rustix::stdio::stderr(),
+        }
     }
 }
 
@@ -115,7 +126,7 @@ impl Write for Sink<'_> {
 
 /// A stream that nobody shares.
 pub(crate) struct Direct {
-    fd: BorrowedFd<'static>,
+    stream: Stream,
     /// Whether the final byte so far is not a newline.
     is_partial: bool,
 }
@@ -123,7 +134,7 @@ pub(crate) struct Direct {
 impl Direct {
     fn push(&mut self, bytes: &[u8]) {
         if let Some(last) = bytes.last() {
-            write_all(self.fd, bytes);
+            write_all(self.stream, bytes);
             self.is_partial = *last != b'\n';
         }
     }
@@ -132,12 +143,13 @@ impl Direct {
 impl Drop for Direct {
     fn drop(&mut self) {
         if self.is_partial {
-            write_all(self.fd, b"\n");
+            write_all(self.stream, b"\n");
         }
     }
 }
 
-/// Whose line stands unfinished on a shared stream.
+/// Whose turn it is while a line stands unfinished: one writer's, for both streams. With a turn
+/// for each, two writers could each have the stream that the other waits for.
 #[derive(Default)]
 struct Turn {
     holder: Mutex<Option<Holder>>,
@@ -147,37 +159,50 @@ struct Turn {
 struct Holder {
     writer: u64,
     since: Instant,
+    /// The streams with an unfinished line.
+    unfinished: Vec<Stream>,
 }
 
 impl Turn {
     /// Writes `bytes` for `writer` when no other writer's line stands unfinished.
     ///
-    /// A line that has stood still for [`MAX_STALL`] is broken in two. To wait for its end could
-    /// be to wait for ever: its writer may itself be waiting, for its turn on the other stream.
-    fn write(&self, fd: BorrowedFd<'_>, writer: u64, bytes: &[u8]) {
+    /// A line that has stood still for [`MAX_STALL`] is broken in two, lest one action that stops
+    /// in the middle of a long line stop all the others.
+    fn write(&self, stream: Stream, writer: u64, bytes: &[u8]) {
         let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(other) = holder.as_ref().filter(|h| h.writer != writer) {
             let left = MAX_STALL.saturating_sub(other.since.elapsed());
             if left.is_zero() {
-                write_all(fd, b"\n");
+                for broken in &other.unfinished {
+                    write_all(*broken, b"\n");
+                }
+                *holder = None;
                 break;
             }
             let waited = self.passed_on.wait_timeout(holder, left);
             holder = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        write_all(fd, bytes);
-        *holder = (!bytes.ends_with(b"\n")).then(|| Holder {
-            writer,
-            since: Instant::now(),
-        });
+        write_all(stream, bytes);
+        let mut unfinished = holder.take().map_or_else(Vec::new, |h| h.unfinished);
+        unfinished.retain(|known| *known != stream);
+        if !bytes.ends_with(b"\n") {
+            unfinished.push(stream);
+        }
+        if !unfinished.is_empty() {
+            *holder = Some(Holder {
+                writer,
+                since: Instant::now(),
+                unfinished,
+            });
+        }
         self.passed_on.notify_all();
     }
 }
 
 /// Collects whole lines and writes them together. A line that is too long to be kept takes the
-/// stream for itself until it ends; the others wait, rather than tear it.
+/// streams for its writer until it ends; the others wait, rather than tear it.
 pub(crate) struct Lines<'a> {
-    fd: BorrowedFd<'static>,
+    stream: Stream,
     turn: &'a Turn,
     writer: u64,
     /// What is kept back, at most [`MAX_PARTIAL`] and one chunk.
@@ -189,12 +214,12 @@ pub(crate) struct Lines<'a> {
 /// The longest unfinished line that is kept back.
 const MAX_PARTIAL: usize = 64 << 10;
 /// How long the others wait for the rest of a line that is longer.
-const MAX_STALL: Duration = Duration::from_secs(5);
+const MAX_STALL: Duration = Duration::from_secs(10);
 
 impl<'a> Lines<'a> {
-    fn new(fd: BorrowedFd<'static>, turn: &'a Turn, writer: u64) -> Self {
+    fn new(stream: Stream, turn: &'a Turn, writer: u64) -> Self {
         Lines {
-            fd,
+            stream,
             turn,
             writer,
             partial: Vec::new(),
@@ -221,7 +246,7 @@ impl<'a> Lines<'a> {
     fn write_partial(&mut self) {
         if let Some(last) = self.partial.last() {
             self.is_begun = *last != b'\n';
-            self.turn.write(self.fd, self.writer, &self.partial);
+            self.turn.write(self.stream, self.writer, &self.partial);
             self.partial.clear();
         }
     }
@@ -237,7 +262,8 @@ impl Drop for Lines<'_> {
 }
 
 /// Writes all of it, however long it takes, or nothing more if nobody can take it.
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) {
+fn write_all(stream: Stream, mut bytes: &[u8]) {
+    let fd = stream.fd();
     while !bytes.is_empty() {
         match rustix::io::write(fd, bytes) {
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),

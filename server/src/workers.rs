@@ -247,8 +247,9 @@ impl Workers {
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 queue.running += 1;
-                // Under the queue's lock: no activation may begin between another's last line and
-                // the sentinels that stand for both.
+                // It waits while sentinels are written, for as long as the log takes them; the
+                // queue, and with it `/healthz`, must not.
+                drop(queue);
                 self.logs.begin();
                 return job;
             }
