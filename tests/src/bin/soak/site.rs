@@ -1,5 +1,6 @@
 //! One proxy under load, with the books on it.
 
+use std::fmt;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -29,6 +30,15 @@ const SETTLED: Duration = Duration::from_millis(300);
 pub(crate) enum Overlap {
     No,
     Yes,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Overlap::No => "one at a time",
+            Overlap::Yes => "overlapping",
+        })
+    }
 }
 
 /// What a proxy at rest takes.
@@ -171,9 +181,9 @@ impl Site {
             faults.push(format!("processes left: {left:?}"));
         }
         println!(
-            "{:?}: {} answered, {} abandoned, {} broken off; {sentinels} sentinels on each stream, \
+            "{}: {} answered, {} abandoned, {} broken off; {sentinels} sentinels on each stream, \
              {} MB of logs\n  {:?}\n  descriptors {} -> {}, threads {} -> {}, \
-             resident {} -> {} KiB, zombies 0, temporary files 0, exit status {status}",
+             resident {} -> {} KiB, files {} -> {}, exit status {status}",
             self.overlap,
             tally.answered,
             tally.left,
@@ -186,10 +196,12 @@ impl Site {
             after.threads,
             before.memory >> 10,
             after.memory >> 10,
+            before.files.len(),
+            after.files.len(),
         );
         faults
             .iter()
-            .map(|fault| format!("{:?}: {fault}", self.overlap))
+            .map(|fault| format!("{}: {fault}", self.overlap))
             .collect()
     }
 
@@ -227,7 +239,7 @@ impl Site {
     fn report(&self, elapsed: Duration) {
         let pid = self.proxy.pid();
         println!(
-            "{:>5} s {:?}: {} answered, resident {} KiB, descriptors {}, threads {}",
+            "{:>5} s {}: {} answered, resident {} KiB, descriptors {}, threads {}",
             elapsed.as_secs(),
             self.overlap,
             self.load.tally().answered,
