@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use actionproxy_tests::{Proxy, census, eventually};
+use rustix::process::Pid;
 use serde_json::Value;
 
 use crate::dice::Dice;
@@ -19,7 +20,7 @@ use crate::plan::MAX_RESULT;
 /// Clients of one proxy.
 const CLIENTS: u64 = 4;
 /// What resident memory may differ by from one time of rest to the next: what the allocator keeps.
-const MEMORY_SLACK: u64 = 2 << 20;
+const MEMORY_SLACK: u64 = 4 << 20;
 
 /// For how long memory must stay the same: longer than the pause after which the proxy gives it
 /// back.
@@ -136,7 +137,7 @@ impl Site {
         Census {
             descriptors: census::descriptors(pid),
             threads: census::threads(pid),
-            memory: census::memory(pid),
+            memory: settled_memory(pid),
             files,
         }
     }
@@ -248,4 +249,17 @@ impl Site {
             census::threads(pid),
         );
     }
+}
+
+/// Resident memory once it stays the same: the proxy gives memory back in a pause of its work.
+fn settled_memory(pid: Pid) -> u64 {
+    let mut last = census::memory(pid);
+    let mut same = 0;
+    eventually("memory to settle", || {
+        thread::sleep(Duration::from_millis(50));
+        let now = census::memory(pid);
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        (same == 20).then_some(now)
+    })
 }
