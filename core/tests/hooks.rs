@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use actionproxy_core::{
-    Action, ActionRunner, Activation, Code, Config, Ended, Environment, Executable, HookError,
-    InitError, InitRequest, Logs, NativeRunner, Outcome, RunError, RunRequest, Staged, Stop, Stub,
-    VerifyError,
+    Action, ActionRunner, Activation, Code, Config, Digest, Ended, Environment, Executable,
+    HookError, InitError, InitRequest, Logs, NativeRunner, Outcome, RunError, RunRequest, Staged,
+    Stop, Stub, VerifyError,
 };
 use base64::Engine as _;
 
@@ -336,4 +336,20 @@ fn code_without_an_executable_is_run_by_the_images_and_not_by_an_earlier_inits()
     let mut action = open_again();
     init(&mut action, InitRequest::default()).expect("the stub stays");
     init(&mut action, text("[3]")).expect_err("only the stub is there");
+}
+
+#[test]
+fn a_checksum_beside_the_executable_goes_with_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let first = "#!/bin/sh\necho '{}'\n";
+    write_executable(&dir.path().join("exec"), first);
+    let line = format!("{}  exec\n", Digest::of(first.as_bytes()));
+    fs::write(dir.path().join("exec.sha256"), line).expect("our directory");
+    let mut action = open(dir.path(), NativeRunner);
+    assert_eq!(run(&action).expect("a result"), "{}");
+    init(&mut action, text(GOOD)).expect("it is good");
+    init(&mut action, InitRequest::default()).expect("what is there stays");
+    assert_eq!(run(&action).expect("a result"), r#"{"good":true}"#);
+    let action = open(dir.path(), NativeRunner);
+    assert_eq!(run(&action).expect("a result"), r#"{"good":true}"#);
 }
