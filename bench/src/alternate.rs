@@ -62,13 +62,14 @@ impl Shown {
 
 /// Measures each of `turns` `rounds` times and reports them.
 ///
-/// Each round begins with another one: what comes after a slow one is not always the same. One
-/// that fails is left out from then on, with a note.
+/// Each round has another order, the same in every run: what comes after a slow one, when the
+/// caches have cooled, is not always the same. One that fails is left out from then on, with a note.
 pub(crate) fn measure(report: &mut Report, rounds: usize, shown: Shown, mut turns: Vec<Turn<'_>>) {
     let mut failed = Vec::new();
     for round in 0..rounds + WARM_UP {
-        for at in 0..turns.len() {
-            let at = (at + round) % turns.len();
+        let mut order: Vec<_> = (0..turns.len()).collect();
+        order.sort_by_key(|at| shuffled(round * turns.len() + at));
+        for at in order {
             if failed.iter().any(|(found, _)| *found == at) {
                 continue;
             }
@@ -95,4 +96,12 @@ pub(crate) fn measure(report: &mut Report, rounds: usize, shown: Shown, mut turn
     for (at, error) in failed {
         report.note(&format!("{}: {error}", turns[at].name));
     }
+}
+
+/// Numbers in no order: the output function of SplitMix64 (Steele, Lea, Flood 2014).
+fn shuffled(number: usize) -> u64 {
+    let mut bits = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }

@@ -1,7 +1,8 @@
 //! Cost as work grows: where it is linear and where it is not.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::run::expect_200;
 use super::{Bench, size_name};
@@ -67,11 +68,13 @@ fn connections(running: &Running, bench: &Bench, report: &mut Report) {
 
 fn work(running: &Running, megabytes: usize, request: &[u8], bench: &Bench, report: &mut Report) {
     let name = size_name(megabytes * 1_000_000);
+    // What the work before took is given back meanwhile.
+    thread::sleep(Duration::from_millis(300));
     let before = running.pid().and_then(memory::of);
     if let Some(pid) = running.pid() {
         memory::forget_peak(pid);
     }
-    let samples = repeat(bench.runs(200 / megabytes.max(20)), 1e3, || {
+    let samples = repeat(bench.runs(200 / megabytes.clamp(20, 40)), 1e3, || {
         expect_200(client::exchange(running.address, request))
     });
     show(report, &name, "ms", samples);

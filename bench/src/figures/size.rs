@@ -39,7 +39,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Result<(), String> 
         Ok(Ok(said)) => {
             for part in said["crates"].as_array().into_iter().flatten() {
                 if let (Some(name), Some(bytes)) = (part["name"].as_str(), part["size"].as_f64()) {
-                    let name = format!("code of {name}, in the dynamic build");
+                    let name = format!("code of {name} (dynamic build)");
                     report.value(&name, "KiB", bytes / 1024.0);
                 }
             }
