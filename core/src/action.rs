@@ -27,15 +27,25 @@ pub struct Action {
     runner: Box<dyn ActionRunner>,
     environment: Environment,
     stop: Stop,
+    origin: Origin,
     state: State,
+}
+
+/// Where what stands at the executable's path comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It is the stub: we put it there.
+    Stub,
+    /// It was there when the action was opened: the image's or an embedder's.
+    Found,
+    /// An init brought it.
+    Init,
 }
 
 /// The phases of an action.
 enum State {
-    /// The stub stands at the executable's path: we put it there.
-    Stub,
-    /// Something else stands there, from the image or an embedder.
-    Found,
+    /// No init has succeeded.
+    Opened,
     /// An init succeeded, with or without an executable.
     Initialized(Option<Recorded>),
 }
@@ -56,13 +66,14 @@ impl Action {
         fs::create_dir_all(&config.action_dir)
             .map_err(InitError::io("create", &config.action_dir))?;
         install::recover(&config.action_dir)?;
-        let state = put_stub(&config, stub)?;
+        let origin = put_stub(&config, stub)?;
         Ok(Action {
             environment: Environment::new(config.env.iter().cloned()),
             config,
             runner: Box::new(runner),
             stop,
-            state,
+            origin,
+            state: State::Opened,
         })
     }
 
@@ -73,7 +84,8 @@ impl Action {
             config,
             runner: Box::new(runner),
             stop,
-            state: State::Found,
+            origin: Origin::Found,
+            state: State::Opened,
         }
     }
 
@@ -100,17 +112,20 @@ impl Action {
             environment.set(name, value);
         }
         note_names(environment.skipped(), logs);
-        let recorded = Init {
+        let ready = Init {
             config: &self.config,
             runner: &*self.runner,
-            keeps_executable: !matches!(self.state, State::Stub),
+            keeps_executable: self.origin == Origin::Found,
             environment: &environment,
             stop: &self.stop,
             logs,
         }
         .run(request)?;
         self.environment = environment;
-        self.state = State::Initialized(recorded);
+        if ready.brought_executable {
+            self.origin = Origin::Init;
+        }
+        self.state = State::Initialized(ready.recorded);
         Ok(())
     }
 
@@ -127,7 +142,7 @@ impl Action {
             policy: self.config.verify,
             recorded: match &self.state {
                 State::Initialized(recorded) => recorded.as_ref(),
-                State::Stub | State::Found => None,
+                State::Opened => None,
             },
         };
         self.runner.verify(&executable).map_err(RunError::Verify)?;
@@ -154,7 +169,7 @@ impl Action {
 }
 
 /// Puts the stub where nothing stands; knows it again where an earlier start put it.
-fn put_stub(config: &Config, stub: &Stub) -> Result<State, InitError> {
+fn put_stub(config: &Config, stub: &Stub) -> Result<Origin, InitError> {
     let path = config.executable_path();
     let parent = config.working_dir();
     fs::create_dir_all(&parent).map_err(InitError::io("create", &parent))?;
@@ -168,12 +183,12 @@ fn put_stub(config: &Config, stub: &Stub) -> Result<State, InitError> {
             io::Write::write_all(&mut file, stub.0.as_bytes())
                 .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o755)))
                 .map_err(InitError::io("write the stub", &path))?;
-            Ok(State::Stub)
+            Ok(Origin::Stub)
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             let is_stub = fs::metadata(&path).is_ok_and(|m| m.len() == stub.0.len() as u64)
                 && fs::read(&path).is_ok_and(|found| found == stub.0.as_bytes());
-            Ok(if is_stub { State::Stub } else { State::Found })
+            Ok(if is_stub { Origin::Stub } else { Origin::Found })
         }
         Err(e) => Err(InitError::io("write the stub", &path)(e)),
     }

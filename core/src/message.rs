@@ -1,6 +1,9 @@
 //! What goes into core and what comes out: requests and the outcome, free of any wire format.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde_json::value::RawValue;
 
 use crate::init::checksum::Digest;
 use crate::run::status::Ended;
@@ -18,8 +21,9 @@ pub struct InitRequest {
     pub sha256: Option<Digest>,
     /// Environment variables for every later run.
     pub env: Vec<(String, String)>,
-    /// Every other field of the platform's message, for hooks that know more.
-    pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Every other field of the platform's message, for hooks that know more, as the JSON text
+    /// that came.
+    pub fields: BTreeMap<String, Box<RawValue>>,
 }
 
 /// Code as it was received.

@@ -1,14 +1,16 @@
 //! Every hook can be overridden alone, is called in order, and its failure changes nothing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use actionproxy_core::{
-    Action, ActionRunner, Activation, Code, Config, Ended, Environment, Executable, HookError,
-    InitError, InitRequest, Logs, NativeRunner, Outcome, RunError, RunRequest, Staged, Stop, Stub,
-    VerifyError,
+    Action, ActionRunner, Activation, Code, Config, Digest, Ended, Environment, Executable,
+    HookError, InitError, InitRequest, Logs, NativeRunner, Outcome, RunError, RunRequest, Staged,
+    Stop, Stub, VerifyError,
 };
+use base64::Engine as _;
 
 const GOOD: &str = "#!/bin/sh\necho '{\"good\":true}'\n";
 
@@ -48,6 +50,11 @@ fn run(action: &Action) -> Result<String, RunError> {
     };
     let outcome = logged(|logs| action.run(request, logs)).0?;
     Ok(String::from_utf8(outcome.result).expect("text"))
+}
+
+fn write_executable(path: &Path, code: &str) {
+    fs::write(path, code).expect("our directory");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our file");
 }
 
 /// Names of files in the action directory, staging leftovers among them.
@@ -282,4 +289,67 @@ fn the_outcome_tells_how_the_process_ended() {
     let (outcome, _) = logged(|logs| action.run(RunRequest::default(), logs).expect("a result"));
     assert_eq!(outcome.ended, Ended::Signaled(9));
     assert_eq!(outcome.result, b"{}");
+}
+
+#[test]
+fn code_without_an_executable_is_run_by_the_images_and_not_by_an_earlier_inits() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let open_again = || {
+        let mut config = Config::new(dir.path());
+        config.source = "data".into();
+        config.reinit = actionproxy_core::Reinit::Allow;
+        let stub = Stub(String::new());
+        Action::open(
+            config,
+            NativeRunner,
+            &stub,
+            Stop::new().expect("a descriptor"),
+        )
+        .expect("a directory")
+    };
+    let program = |code: &str| InitRequest {
+        code: Some(Code::Base64(
+            base64::engine::general_purpose::STANDARD
+                .encode(code)
+                .into_bytes(),
+        )),
+        ..InitRequest::default()
+    };
+    // The image's: for as many inits as there are.
+    let reads = "#!/bin/sh\nread -r line < data\necho \"$line\"\n";
+    write_executable(&dir.path().join("exec"), reads);
+    let mut action = open_again();
+    for data in ["[1]", "[2]"] {
+        init(&mut action, text(data)).expect("data for the image's executable");
+        init(&mut action, InitRequest::default()).expect("what is there stays");
+        assert_eq!(run(&action).expect("a result"), data);
+    }
+    // An init's: it is its own, and stays where a later one is refused or brings nothing.
+    init(&mut action, program(GOOD)).expect("it is good");
+    let error = init(&mut action, text("[3]")).expect_err("nothing to run it with");
+    assert!(matches!(error, InitError::Verify(_)), "{error}");
+    init(&mut action, InitRequest::default()).expect("what is there stays");
+    init(&mut action, text("[3]")).expect_err("still an init's");
+    assert_eq!(run(&action).expect("a result"), r#"{"good":true}"#);
+    // The stub, kept or not.
+    fs::remove_file(dir.path().join("exec")).expect("it is there");
+    let mut action = open_again();
+    init(&mut action, InitRequest::default()).expect("the stub stays");
+    init(&mut action, text("[3]")).expect_err("only the stub is there");
+}
+
+#[test]
+fn a_checksum_beside_the_executable_goes_with_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let first = "#!/bin/sh\necho '{}'\n";
+    write_executable(&dir.path().join("exec"), first);
+    let line = format!("{}  exec\n", Digest::of(first.as_bytes()));
+    fs::write(dir.path().join("exec.sha256"), line).expect("our directory");
+    let mut action = open(dir.path(), NativeRunner);
+    assert_eq!(run(&action).expect("a result"), "{}");
+    init(&mut action, text(GOOD)).expect("it is good");
+    init(&mut action, InitRequest::default()).expect("what is there stays");
+    assert_eq!(run(&action).expect("a result"), r#"{"good":true}"#);
+    let action = open(dir.path(), NativeRunner);
+    assert_eq!(run(&action).expect("a result"), r#"{"good":true}"#);
 }

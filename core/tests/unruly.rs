@@ -1,13 +1,15 @@
 //! Runs that are ended from outside, as an embedder sees them.
 
 use std::fs;
+use std::mem::MaybeUninit;
 use std::process::Command;
+use std::ptr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use actionproxy_core::{
-    Action, Code, Config, Fault, InitRequest, Logs, NativeRunner, Outcome, RunError, RunRequest,
-    Stop, Stub, TimeLimit,
+    Action, ActionRunner, Code, Config, Fault, HookError, InitRequest, Logs, NativeRunner, Outcome,
+    RunError, RunRequest, Staged, Stop, Stub, TimeLimit,
 };
 
 /// Far more than anything here takes.
@@ -113,6 +115,58 @@ fn a_child_of_the_embedder_keeps_its_exit_status() {
         let ended = child.wait().expect("nobody else has waited");
         assert_eq!(ended.code(), Some(status as i32));
     }
+}
+
+#[test]
+fn an_action_does_not_inherit_what_the_embedders_thread_has_blocked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let stop = Stop::new().expect("a descriptor");
+    // Without a shell, which may unblock them itself.
+    let code = "#!/bin/cat /proc/self/status\n";
+    let action = action(Config::new(dir.path()), &stop, code);
+    let written = thread::scope(|scope| {
+        let blocking = scope.spawn(|| {
+            let mut set = MaybeUninit::uninit();
+            // SAFETY: sigfillset initialises the set before it is read; no old set is asked for.
+            unsafe {
+                libc::sigfillset(set.as_mut_ptr());
+                libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
+            }
+            run(&action, None).1
+        });
+        blocking.join().expect("no panic")
+    });
+    let line = "SigBlk:\t0000000000000000\n";
+    assert!(written.contains(line), "{written}");
+}
+
+/// Builds with a shell that says half a line on both streams.
+struct HalfSaid;
+
+impl ActionRunner for HalfSaid {
+    fn build(&self, staged: &mut Staged<'_, '_>) -> Result<(), HookError> {
+        staged.tool("sh", ["-c", "printf out; printf err >&2"])
+    }
+}
+
+#[test]
+fn half_a_line_of_a_build_tool_is_completed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let stop = Stop::new().expect("a descriptor");
+    let stub = Stub("#!/bin/sh\n".into());
+    let config = Config::new(dir.path());
+    let mut action = Action::open(config, HalfSaid, &stub, stop).expect("a directory");
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut logs = Logs {
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+    };
+    let request = InitRequest {
+        code: Some(Code::Text(b"#!/bin/sh\n".to_vec())),
+        ..InitRequest::default()
+    };
+    action.init(request, &mut logs).expect("a good build");
+    assert_eq!((&stdout[..], &stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
 }
 
 #[test]

@@ -4,8 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// More fields than any platform sends or any environment holds.
+const MAX_FIELDS: usize = 65_536;
 
 /// The fields of a JSON object, unparsed. Of a repeated name the last one counts, as for Python.
 #[derive(Debug, Default)]
@@ -48,8 +51,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn object(&self, name: &str) -> Result<Option<Fields<'a>>, String> {
         self.value(name)
             .map(|raw| {
-                serde_json::from_str(raw.get())
-                    .map_err(|_| wrong_type(name, "an object", kind(raw)))
+                serde_json::from_str(raw.get()).map_err(|e| match kind(raw) {
+                    "an object" => format!("Field `{name}`: {e}."),
+                    found => wrong_type(name, "an object", found),
+                })
             })
             .transpose()
     }
@@ -68,6 +73,11 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(Name(name)) = map.next_key()? {
+                    if fields.len() == MAX_FIELDS {
+                        return Err(A::Error::custom(format_args!(
+                            "an object of more than {MAX_FIELDS} fields"
+                        )));
+                    }
                     fields.push((name, map.next_value()?));
                 }
                 Ok(Fields(fields))

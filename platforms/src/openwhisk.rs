@@ -228,9 +228,7 @@ fn init_request(mut body: Vec<u8>) -> Result<InitRequest, String> {
         }
     }
     for (name, raw) in value.iter().filter(|(name, _)| !INIT_FIELDS.contains(name)) {
-        let parsed =
-            serde_json::from_str(raw.get()).map_err(|e| format!("Field `{name}`: {e}."))?;
-        request.fields.insert(name.to_owned(), parsed);
+        request.fields.insert(name.to_owned(), raw.to_owned());
     }
     let Some(code) = value.value("code") else {
         return Ok(request);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ use crate::workers::Workers;
 const SPARE_DESCRIPTORS: u64 = 64;
 /// A coroutine's stack in words: it reads heads and moves bytes, no more.
 const STACK_WORDS: usize = 0x2000;
+/// The stack of a thread that only waits, in bytes.
+const SMALL_STACK: usize = 64 << 10;
 /// Coroutines made at start; more are made when they are needed.
 const POOLED_COROUTINES: usize = 8;
 
@@ -69,7 +71,7 @@ pub(crate) fn serve(
         options.max_body,
     ));
     configure_coroutines();
-    let _accepting = Factory(edge)
+    let accepting = Factory(edge)
         .start(address)
         .map_err(|e| format!("failed to listen on {address}: {e}"))?;
     // Once more, for what the library opened.
@@ -82,21 +84,39 @@ pub(crate) fn serve(
         ));
     }
 
+    thread::Builder::new()
+        .stack_size(SMALL_STACK)
+        .spawn(move || {
+            // The library ends it where it has no memory for one more connection.
+            let _ = accepting.join();
+            note("no more connections can be accepted");
+            process::end_children();
+            std::process::exit(1);
+        })
+        .map_err(|e| format!("failed to start a thread: {e}"))?;
+    // Made now: when the end comes, there may be no thread to be had.
     let (finished, finishing) = UnixStream::pair().map_err(|e| format!("failed to start: {e}"))?;
+    let (begin_end, end_begun) = mpsc::channel::<()>();
+    let grace = options.grace;
+    let ending = Arc::clone(&workers);
+    thread::Builder::new()
+        .stack_size(SMALL_STACK)
+        .spawn(move || {
+            let _ = end_begun.recv();
+            if !ending.wait_answered(grace) {
+                stop.request();
+                ending.wait_answered(kill_grace + Duration::from_secs(1));
+            }
+            // Short answers leave with the library a moment later; there is nothing to wait on.
+            if connections.count() > 0 {
+                thread::sleep(Duration::from_millis(20));
+            }
+            drop(finishing);
+        })
+        .map_err(|e| format!("failed to start a thread: {e}"))?;
     let first = signals.wait(&finished);
     workers.stop();
-    let grace = options.grace;
-    thread::spawn(move || {
-        if !workers.wait_answered(grace) {
-            stop.request();
-            workers.wait_answered(kill_grace + Duration::from_secs(1));
-        }
-        // Short answers leave with the library a moment later; there is nothing to wait on.
-        if connections.count() > 0 {
-            thread::sleep(Duration::from_millis(20));
-        }
-        drop(finishing);
-    });
+    let _ = begin_end.send(());
     let second = signals.wait(&finished);
     process::end_children();
     drop(own_dir);
@@ -167,7 +187,7 @@ fn free_address(options: &Options) -> Result<SocketAddr, String> {
 /// As many as wanted, as far as descriptors go: without one, accepting would spin.
 fn most_connections(options: &Options) -> usize {
     let limit = rustix::process::getrlimit(Resource::Nofile).current;
-    let for_actions = 8 * if options.allow_concurrent {
+    let for_actions = 5 * if options.allow_concurrent {
         options.max_concurrent
     } else {
         1
@@ -176,7 +196,7 @@ fn most_connections(options: &Options) -> usize {
         let used = SPARE_DESCRIPTORS + for_actions as u64;
         usize::try_from(limit.saturating_sub(used)).unwrap_or(usize::MAX)
     });
-    options.max_connections.min(room).max(1)
+    options.max_connections.min(room.max(4))
 }
 
 fn configure_coroutines() {

@@ -88,6 +88,17 @@ pub fn descriptors(pid: Pid) -> usize {
     entries(pid, "fd")
 }
 
+/// Processor time that it has used, in ticks, of which Linux counts a hundred a second.
+pub fn ticks(pid: Pid) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
+    let after_name = stat.rfind(')').and_then(|at| stat.get(at + 1..));
+    let mut fields = after_name.unwrap_or_default().split_ascii_whitespace();
+    // User time and system time stand behind eleven others.
+    let mut next = |skip| fields.nth(skip).and_then(|field| field.parse().ok());
+    let times: [Option<u64>; 2] = [next(11), next(0)];
+    times.into_iter().flatten().sum()
+}
+
 /// Connections that a server on `port` of this machine has not closed yet.
 pub fn connections(port: u16) -> usize {
     let table = fs::read_to_string("/proc/net/tcp").expect("/proc is mounted");

@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use actionproxy_tests::proxy::{free_address, write_executable};
 use actionproxy_tests::{Proxy, binary, eventually};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 fn actionproxy(arguments: &[&str]) -> Output {
@@ -186,6 +187,39 @@ fn run_fails_with_the_cause() {
 }
 
 #[test]
+fn run_ends_with_all_that_the_action_started_when_it_is_told_to() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let pids = dir.path().join("pids");
+        // One process in the action's group that is deaf to TERM, one that has left the group.
+        let code = format!(
+            "#!/bin/sh\ntrap '' TERM\nsetsid sleep 1000 &\necho $! $$ > {0}.new\nmv {0}.new {0}\n\
+             sleep 1000\nsleep 1000\n",
+            pids.display()
+        );
+        let mut child = Command::new(binary::proxy())
+            .args(["run", &action(dir.path(), &code)])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the proxy runs");
+        let pids = eventually("the action to start", || {
+            std::fs::read_to_string(&pids).ok()
+        });
+        kill_process(Pid::from_child(&child), signal).expect("it is there");
+        let ended = eventually("the end", || child.try_wait().expect("our child"));
+        assert_eq!(ended.code(), Some(status));
+        for pid in pids.split_whitespace() {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            assert!(
+                stat.as_ref().map_or(true, |stat| stat.contains(") Z ")),
+                "{stat:?} runs on"
+            );
+        }
+    }
+}
+
+#[test]
 fn health_asks_the_proxy() {
     let proxy = Proxy::start();
     let port = proxy.address().port().to_string();
@@ -219,7 +253,7 @@ fn without_an_action_directory_a_temporary_one_is_named_and_removed() {
     let mut child = Command::new(binary::proxy())
         .args(["--host", "127.0.0.1", "--port", "0"])
         .env("TMPDIR", dir.path())
-        .stdout(std::process::Stdio::null())
+        .stdout(Stdio::null())
         .stderr(std::fs::File::create(&log).expect("a log file"))
         .spawn()
         .expect("the proxy runs");
@@ -250,8 +284,7 @@ fn without_an_action_directory_a_temporary_one_is_named_and_removed() {
             .contains("stub action")
     );
     assert!(Path::new(action_dir).join("exec").exists());
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is there");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it is there");
     assert_eq!(child.wait().expect("our child").code(), Some(0));
     assert!(!Path::new(action_dir).exists());
 }

@@ -193,6 +193,10 @@ fn an_init_that_is_not_what_the_contract_says_names_the_field() {
             "Field `sha256`: expected 64 hexadecimal digits, found 'g'.",
         ),
         (
+            r#"{"value":{"\ud800":1}}"#,
+            "Field `value`: unexpected end of hex escape",
+        ),
+        (
             r#"{"value":{"code":"\ud800"}}"#,
             "Field `code`: expected text, found half a surrogate",
         ),
@@ -568,6 +572,53 @@ fn the_environment_is_the_containers_then_inits_then_the_runs() {
             .filter(|line| line.contains(&format!("variable {name}:")));
         assert_eq!(lines.count(), 1, "{name}: {stderr}");
     }
+}
+
+#[test]
+fn fields_that_nobody_reads_may_hold_any_json() {
+    let proxy = Proxy::start();
+    let odd = format!(
+        r#""a":1e999999,"b":"\ud800","c":{}{}"#,
+        "[".repeat(5000),
+        "]".repeat(5000)
+    );
+    let code = json!(ECHO);
+    let answer = proxy.post("/init", format!(r#"{{"value":{{{odd},"code":{code}}}}}"#));
+    assert_eq!((answer.status, answer.text()), (200, "OK"));
+}
+
+#[test]
+fn more_fields_than_an_environment_holds_are_refused_or_reported_but_cost_no_more_than_that() {
+    let proxy = Proxy::start();
+    proxy.init(ECHO);
+    let many = |count: usize| {
+        let fields: String = (0..count).map(|n| format!(",\"k{n}\":1")).collect();
+        format!("{{\"value\":{{}}{fields}}}")
+    };
+    let answer = proxy.post("/run", many(70_000));
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.error().contains("more than 65536 fields"),
+        "{}",
+        answer.error()
+    );
+    assert_eq!(proxy.post("/run", many(20_000)).status, 200);
+}
+
+#[test]
+fn a_failure_of_the_machine_is_told_as_one() {
+    if std::env::var_os("ACTIONPROXY_TEST_LAUNCHER").is_some() {
+        return; // It takes the machine's side to make it fail.
+    }
+    let mut proxy = Proxy::start();
+    // Where the action directory was, there is a file now.
+    std::fs::remove_dir_all(proxy.action_dir()).expect("ours");
+    std::fs::write(proxy.action_dir(), "").expect("ours");
+    let answer = proxy.init_with(json!({"code": ECHO}));
+    assert_eq!(answer.status, 500);
+    assert!(answer.error().contains("action"), "{}", answer.error());
+    assert_eq!(proxy.logs().stderr.lines().count(), 1);
+    assert_silent(&proxy);
 }
 
 #[test]

@@ -423,7 +423,7 @@ fn a_refusal_never_takes_the_place_of_an_earlier_answer() {
     let mut both = request("POST", "/run", b"{\"value\":{\"first\":1}}");
     both.extend_from_slice(b"POST /run HTTP/1.1\r\nContent-Length: x\r\n\r\n");
     connection.send(&both).expect("sent");
-    // The first answer, then the refusal or the end; or the end alone: never the refusal first.
+    // The end without an answer, or the first answer: never the refusal first.
     if let Ok(answer) = connection.answer() {
         assert_eq!(answer.text(), r#"{"first":1}"#);
     }
@@ -440,6 +440,108 @@ fn a_refusal_never_takes_the_place_of_an_earlier_answer() {
     assert_eq!(connection.answer().expect("the refusal").status, 400);
     proxy.logs();
     assert_serves(&mut proxy);
+}
+
+#[test]
+fn a_last_request_behind_others_does_not_take_their_answers() {
+    let mut proxy = initialized();
+    let first = request("POST", "/run", b"{\"value\":{\"n\":1}}");
+    let last = b"POST /run HTTP/1.1\r\nConnection: close\r\nContent-Length: 17\r\n\r\n{\"value\":{\"n\":2}}";
+    let late = request("POST", "/run", b"{\"value\":{\"n\":3}}");
+    let mut connection = proxy.connect();
+    connection
+        .send(&[&first[..], last, &late].concat())
+        .expect("sent");
+    assert_eq!(connection.answer().expect("an answer").text(), r#"{"n":1}"#);
+    let answer = connection.answer().expect("an answer");
+    assert_eq!(
+        (answer.text(), answer.header("connection")),
+        (r#"{"n":2}"#, Some("close"))
+    );
+    // What comes after the last request is not carried out.
+    assert_eq!(connection.answer().expect("an answer").status, 400);
+    assert!(connection.closed());
+    proxy.logs();
+    proxy.logs();
+    assert_serves(&mut proxy);
+}
+
+#[test]
+fn answers_that_are_not_read_do_not_pile_up() {
+    let proxy = Proxy::start();
+    let resident = || {
+        let status = format!("/proc/{}/statm", proxy.pid().as_raw_nonzero());
+        let statm = std::fs::read_to_string(status).expect("the proxy is there");
+        let pages: u64 = statm
+            .split(' ')
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .expect("a number");
+        pages * rustix::param::page_size() as u64
+    };
+    let before = resident();
+    let mut connection = proxy.connect();
+    let requests = "GET /healthz HTTP/1.1\r\n\r\n".repeat(10_000);
+    // Sending fails once the proxy has had enough.
+    let refused = (0..200).any(|_| connection.send(requests.as_bytes()).is_err());
+    assert!(refused);
+    assert!(
+        resident() < before + (8 << 20),
+        "{} and {before}",
+        resident()
+    );
+    assert_eq!(proxy.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_post_without_a_length_is_no_init_and_a_run_without_a_body() {
+    let mut proxy = Proxy::start();
+    let code = r#"{"value":{"code":"x"}}"#;
+    let mut connection = proxy.connect();
+    connection
+        .send(format!("POST /init HTTP/1.1\r\n\r\n{code}").as_bytes())
+        .expect("sent");
+    let answer = connection.answer().expect("an answer");
+    assert_eq!(answer.status, 411);
+    assert!(
+        answer.error().contains("Content-Length"),
+        "{}",
+        answer.error()
+    );
+    proxy.init(ECHO);
+    let mut connection = proxy.connect();
+    connection
+        .send(b"POST /run HTTP/1.1\r\n\r\n")
+        .expect("sent");
+    let answer = connection.answer().expect("an answer");
+    assert_eq!((answer.status, answer.text()), (200, "{}"));
+    assert_eq!(answer.header("connection"), Some("close"));
+    proxy.logs();
+    assert_serves(&mut proxy);
+}
+
+#[test]
+fn a_body_that_trickles_is_stuck() {
+    let proxy = Proxy::builder().arg("--idle-timeout").arg("300ms").start();
+    let mut connection = proxy.connect();
+    connection
+        .send(b"POST /run HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+        .expect("sent");
+    // A byte now and then is no sign of life, however often it comes.
+    eventually("the proxy to hang up", || {
+        thread::sleep(std::time::Duration::from_millis(20));
+        connection.send(b" ").is_err().then_some(())
+    });
+}
+
+#[test]
+fn a_target_may_name_the_host() {
+    let proxy = initialized();
+    let mut connection = proxy.connect();
+    connection
+        .send(&request("POST", "http://proxy:8080/run?x=y", b"{}"))
+        .expect("sent");
+    assert_eq!(connection.answer().expect("an answer").text(), "{}");
 }
 
 #[test]

@@ -100,7 +100,8 @@ impl Stage {
 
     /// Makes what was staged the action. Directories that stand are merged with the staged ones
     /// of the same name and take their modes; everything else that stands under a staged name is
-    /// replaced, a symlink itself and not what it points to; all other files stay.
+    /// replaced, a symlink itself and not what it points to; all other files stay, but for the
+    /// `<name>.sha256` of a file that is replaced without a new one.
     ///
     /// # Errors
     /// [`InitError::Unpack`] when a staged name is one of the proxy's own, and [`InitError::Io`]

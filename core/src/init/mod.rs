@@ -27,16 +27,24 @@ use verify::{Executable, Recorded};
 pub(crate) struct Init<'a, 'l> {
     pub config: &'a Config,
     pub runner: &'a dyn ActionRunner,
-    /// Whether what stands at the executable's path is fit to be kept: not where it is our stub.
+    /// Whether code that brings no executable is for the one that stands: for an image's, not for
+    /// our stub nor for what an earlier init brought.
     pub keeps_executable: bool,
     pub environment: &'a Environment,
     pub stop: &'a Stop,
     pub logs: &'a mut Logs<'l>,
 }
 
+/// What an init that succeeded leaves.
+pub(crate) struct Ready {
+    pub recorded: Option<Recorded>,
+    /// Whether the code brought the executable, or it stood there before.
+    pub brought_executable: bool,
+}
+
 impl Init<'_, '_> {
     /// The pipeline. Nothing is installed unless it succeeds.
-    pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Option<Recorded>, InitError> {
+    pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Ready, InitError> {
         let until = self.config.process.timeout.map(|t| Instant::now() + t);
         let code = request.code.take();
         self.runner
@@ -50,10 +58,13 @@ impl Init<'_, '_> {
     }
 
     /// No code came: what is there stays, if it is fit to run.
-    fn keep(&self) -> Result<Option<Recorded>, InitError> {
+    fn keep(&self) -> Result<Ready, InitError> {
         let path = self.config.executable_path();
         self.verify(&path)?;
-        Recorded::record(&path).map_err(InitError::Verify)
+        Ok(Ready {
+            recorded: Recorded::record(&path).map_err(InitError::Verify)?,
+            brought_executable: false,
+        })
     }
 
     fn replace(
@@ -61,7 +72,7 @@ impl Init<'_, '_> {
         code: Code,
         request: &InitRequest,
         until: Option<Instant>,
-    ) -> Result<Option<Recorded>, InitError> {
+    ) -> Result<Ready, InitError> {
         let config = self.config;
         let payload = decode::decode(code)?;
         if let Some(expected) = request.sha256 {
@@ -100,9 +111,8 @@ impl Init<'_, '_> {
         self.in_time(until)?;
 
         let staged_executable = stage.dir().join(&config.executable);
-        let executable = if staged_executable.symlink_metadata().is_ok() {
-            staged_executable
-        } else if self.keeps_executable {
+        let brought_executable = staged_executable.symlink_metadata().is_ok();
+        let executable = if !brought_executable && self.keeps_executable {
             // An image may bring the executable, an interpreter for instance, and its actions
             // only the files that it reads.
             config.executable_path()
@@ -116,7 +126,10 @@ impl Init<'_, '_> {
         if let Some(recorded) = &recorded {
             recorded.moved_to(&config.executable_path());
         }
-        Ok(recorded)
+        Ok(Ready {
+            recorded,
+            brought_executable,
+        })
     }
 
     fn verify(&self, path: &Path) -> Result<(), InitError> {

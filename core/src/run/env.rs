@@ -1,12 +1,13 @@
 //! The environment of an action: the container's, then init's, then the activation's.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Variables in the order in which they were first set; a later value replaces an earlier one.
+/// Variables by name; a later value replaces an earlier one.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    variables: Vec<(OsString, OsString)>,
+    variables: BTreeMap<OsString, OsString>,
     skipped: Vec<String>,
 }
 
@@ -34,24 +35,16 @@ impl Environment {
             self.skipped.push(format!("{name:?}"));
             return;
         }
-        match self.variables.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value.to_os_string(),
-            None => self
-                .variables
-                .push((name.to_os_string(), value.to_os_string())),
-        }
+        self.variables
+            .insert(name.to_os_string(), value.to_os_string());
     }
 
     /// The value of `name`.
     pub fn value(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
-        let name = name.as_ref();
-        self.variables
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_os_str())
+        self.variables.get(name.as_ref()).map(OsString::as_os_str)
     }
 
-    /// All variables.
+    /// All variables, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.variables
             .iter()
@@ -84,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_later_value_replaces_an_earlier_one_in_its_place() {
+    fn a_later_value_replaces_an_earlier_one() {
         let mut environment =
             Environment::new([("A".into(), "1".into()), ("B".into(), "2".into())]);
         environment.set("A", "3");

@@ -19,6 +19,13 @@ const MAX_KEPT: usize = 8 << 10;
 /// Bytes written, or drained, at once.
 const CHUNK: usize = 32 << 10;
 
+/// Most bytes of answers that are left in the library's hands. It sends none of them while a client
+/// goes on sending requests, so one that never reads would have them pile up.
+const MAX_PILED: usize = 64 << 10;
+
+/// About the length of an answer's head.
+const HEAD_LENGTH: usize = 200;
+
 /// What becomes of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
@@ -28,14 +35,22 @@ pub(super) enum Then {
     Close,
     /// It is closed, and the answer is a head only: the method was HEAD.
     CloseWithoutBody,
+    /// It is closed: where the next request begins is not known, or not waited for.
+    Break,
 }
 
 impl Then {
+    /// Whether an answer through the library is right: it has a body, and what comes behind the
+    /// request is the next one.
+    fn is_framed(self) -> bool {
+        matches!(self, Then::Keep | Then::Close)
+    }
+
     /// The same, but closed in any case.
     pub(super) fn or_close(self) -> Then {
         match self {
             Then::Keep | Then::Close => Then::Close,
-            Then::CloseWithoutBody => Then::CloseWithoutBody,
+            other @ (Then::CloseWithoutBody | Then::Break) => other,
         }
     }
 }
@@ -47,6 +62,10 @@ pub(super) struct Answering {
     handed_over: Option<Traffic>,
     /// An answer before this one may still be in the library's hands.
     is_pipelined: bool,
+    /// Bytes of answers handed over since the library last sent something.
+    piled: usize,
+    /// The client was told that no further request is answered.
+    is_last: bool,
 }
 
 impl Answering {
@@ -55,6 +74,8 @@ impl Answering {
             socket,
             handed_over: None,
             is_pipelined: false,
+            piled: 0,
+            is_last: false,
         }
     }
 
@@ -66,6 +87,14 @@ impl Answering {
             (Some(then), Some(now)) => then.segments_sent == now.segments_sent && now.unsent == 0,
             (Some(_), None) => true,
         };
+        if !self.is_pipelined {
+            self.piled = 0;
+        }
+    }
+
+    /// Whether the client has been told that this request is not answered any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_last
     }
 
     /// Tells the client to send its body.
@@ -100,17 +129,23 @@ impl Answering {
         };
         let traffic = self.socket.traffic();
         let fits = body.len() <= MAX_KEPT && traffic.is_some();
-        if self.is_pipelined && then != Then::Keep {
-            // The answer before this one cannot be got out first. Better none than one that the
-            // client takes for the other.
+        self.piled += body.len() + HEAD_LENGTH;
+        if self.is_pipelined && (!then.is_framed() || self.piled > MAX_PILED) {
+            // The answers before this one cannot be got out first. Better none than one that the
+            // client takes for another.
             self.end();
         }
-        if then == Then::Keep && (fits || self.is_pipelined) {
+        if self.is_pipelined || (then == Then::Keep && fits) {
             self.handed_over = traffic;
             response.status_code(usize::from(status.code), status.phrase);
             response.header("Content-Type: application/json");
             if let Some(allow) = allow {
                 response.header(allow);
+            }
+            if then == Then::Close {
+                response.header("Connection: close");
+                self.is_last = true;
+                parting();
             }
             response.body_vec(body);
             return;

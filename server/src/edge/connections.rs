@@ -84,16 +84,24 @@ impl Connections {
             },
         );
         self.opened.notify_one();
-        let full = open.len() > self.most;
-        if full {
-            let idle_longest = open
-                .values()
-                .filter(|c| c.phase != Phase::Working && c.socket.id() != socket.id())
-                .min_by_key(|c| (c.phase != Phase::Waiting, c.since));
-            // Where all work, the newcomer is the one to go.
-            idle_longest.map_or(socket, |c| c.socket).shut();
+        if open.len() <= self.most {
+            return false;
         }
-        full
+        let idle_longest = open
+            .values()
+            .filter(|c| c.phase != Phase::Working && c.socket.id() != socket.id())
+            .min_by_key(|c| (c.phase != Phase::Waiting, c.since));
+        match idle_longest {
+            Some(other) => {
+                other.socket.shut();
+                true
+            }
+            None => {
+                // All work: the newcomer is the one to go, and goes when the accepting goes on.
+                socket.shut();
+                false
+            }
+        }
     }
 
     /// Whether there are more than there may be.

@@ -7,8 +7,10 @@ use actionproxy_platforms::Answer;
 /// The part of a request's head that matters to the edge.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Length of the body in bytes; no header is no body.
+    /// Length of the body in bytes; no header is no body (RFC 9112, section 6.3).
     pub length: u64,
+    /// There was such a header.
+    pub has_length: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
     /// The client wants the connection closed after the answer.
@@ -27,6 +29,7 @@ pub(crate) fn read<'h>(
     let mut length = None;
     let mut head = Head {
         length: 0,
+        has_length: false,
         expects_continue: false,
         close: minor == 0,
     };
@@ -60,6 +63,7 @@ pub(crate) fn read<'h>(
         }
     }
     head.length = length.unwrap_or_default();
+    head.has_length = length.is_some();
     Ok(head)
 }
 

@@ -19,6 +19,10 @@ use crate::workers::{Open, Task, Workers};
 const CHUNK: usize = 32 << 10;
 /// Bytes of a body after which other connections have their turn.
 const PAUSE_AFTER: usize = 4 << 20;
+/// Bytes of a body that count as a sign of life: fewer in an idle timeout, and it is stuck.
+const SIGN_OF_LIFE: usize = 64 << 10;
+/// Bodies up to this length are taken however much memory others hold.
+const SMALL: u64 = 64 << 10;
 /// A body that nobody wants is read and dropped up to this length, to keep the connection.
 const MAX_SKIPPED: u64 = 64 << 10;
 
@@ -111,7 +115,9 @@ impl HttpService for Connection {
             connections.note(self.socket, Phase::Parting);
         };
         self.answering.give(answer, then, response, moved, parting);
-        connections.note(self.socket, Phase::Waiting);
+        if !self.answering.is_over() {
+            connections.note(self.socket, Phase::Waiting);
+        }
         Ok(())
     }
 }
@@ -123,33 +129,47 @@ impl Connection {
         let headers = request.headers().iter().map(|h| (h.name, h.value));
         let head = match head::read(request.version(), headers) {
             Ok(head) => head,
-            Err(answer) => return (answer, Then::Close),
+            Err(answer) => return (answer, Then::Break),
         };
-        let then = match (request.method(), head.close) {
+        if self.answering.is_over() {
+            // Sent behind a request that was to be the last. It is not carried out, but the answer
+            // before it is still in the library's hands, and gets out with this one.
+            let answer = Answer::BadRequest("This connection was to be closed.".to_owned());
+            return self.skip_body(request, &head, answer, Then::Keep);
+        }
+        let then = match (request.method(), head.close || !head.has_length) {
             ("HEAD", _) => Then::CloseWithoutBody,
+            ("GET", _) if !head.close => Then::Keep,
             (_, true) => Then::Close,
             (_, false) => Then::Keep,
         };
-        let route = match self.route(request.method(), request.path()) {
+        let route = match self.route(request.method(), origin_form(request.path())) {
             Ok(route) => route,
             Err(answer) => return self.skip_body(request, &head, answer, then),
         };
         if route == Route::Run && self.edge.workers.is_stopping() {
             return self.skip_body(request, &head, Answer::ShuttingDown, then);
         }
+        if route == Route::Init && !head.has_length {
+            // Taken for no body, an init counts; a second one, with a length, comes too late.
+            let answer = Answer::LengthRequired(
+                "An init needs a `Content-Length`, 0 where there is no body.".to_owned(),
+            );
+            return (answer, Then::Break);
+        }
         if head.length > self.edge.max_body {
             let answer = Answer::TooLarge {
                 length: head.length,
                 limit: self.edge.max_body,
             };
-            return (answer, Then::Close);
+            return (answer, Then::Break);
         }
         if head.expects_continue && head.length > 0 {
             self.answering.go_on();
         }
         let body = match self.read_body(request, head.length) {
             Ok(body) => body,
-            Err(answer) => return (answer, Then::Close),
+            Err(answer) => return (answer, Then::Break),
         };
         self.edge.connections.note(self.socket, Phase::Working);
         let task = match route {
@@ -188,11 +208,11 @@ impl Connection {
     ) -> (Answer, Then) {
         // A client that waits for `100 Continue` must not be told to go on only to be ignored.
         if head.length > MAX_SKIPPED || (head.expects_continue && head.length > 0) {
-            return (answer, then.or_close());
+            return (answer, Then::Break);
         }
         match self.read_body(request, head.length) {
             Ok(_) => (answer, then),
-            Err(refusal) => (refusal, Then::Close),
+            Err(refusal) => (refusal, Then::Break),
         }
     }
 
@@ -206,7 +226,7 @@ impl Connection {
         // client's affair. It holds nothing but borrows.
         let mut reader = ManuallyDrop::new(request.body());
         let mut left = length;
-        let mut unpaused = 0;
+        let (mut unpaused, mut unnoted) = (0, 0);
         while left > 0 {
             let room = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
             let start = body.bytes.len();
@@ -226,13 +246,25 @@ impl Connection {
                 may::coroutine::sleep(Duration::from_micros(1));
                 unpaused = 0;
             }
-            self.edge.connections.note(self.socket, Phase::Moving);
+            unnoted += read;
+            if unnoted >= SIGN_OF_LIFE || left == 0 {
+                self.edge.connections.note(self.socket, Phase::Moving);
+                unnoted = 0;
+            }
             if !body.held.add(read as u64) {
                 return Err(Answer::Overloaded);
             }
         }
         Ok(body)
     }
+}
+
+/// The path of a target that names the scheme and host too (RFC 9112, section 3.2.2).
+fn origin_form(target: &str) -> &str {
+    let Some(rest) = target.strip_prefix("http://") else {
+        return target;
+    };
+    rest.find('/').map_or("/", |at| &rest[at..])
 }
 
 fn truncated(length: u64, left: u64) -> Answer {
@@ -251,6 +283,8 @@ struct Body {
 struct Held {
     edge: Arc<Edge>,
     bytes: u64,
+    /// What of them is in the count of all.
+    counted: u64,
 }
 
 impl Held {
@@ -258,19 +292,27 @@ impl Held {
         Held {
             edge: Arc::clone(edge),
             bytes: 0,
+            counted: 0,
         }
     }
 
     /// False where it would be too much.
     fn add(&mut self, bytes: u64) -> bool {
         self.bytes += bytes;
-        let all = self.edge.buffered.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if self.bytes <= SMALL {
+            return true;
+        }
+        let new = self.bytes - self.counted;
+        self.counted = self.bytes;
+        let all = self.edge.buffered.fetch_add(new, Ordering::Relaxed) + new;
         all <= self.edge.max_body.saturating_mul(2).max(64 << 20)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.edge.buffered.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.edge
+            .buffered
+            .fetch_sub(self.counted, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 
 use actionproxy_tests::tools::are_here;
-use actionproxy_tests::{Builder, Proxy, SENTINEL, census, eventually};
+use actionproxy_tests::{Builder, Proxy, SENTINEL, census, eventually, request};
 use serde_json::json;
 
 use crate::{tell, wait_for_load};
@@ -209,4 +209,27 @@ fn threads_are_not_made_beyond_the_limit() {
     eventually("80 sentinels", || {
         (sentinels(&proxy) == [80, 80]).then_some(())
     });
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_up_health_or_the_end() {
+    let (log, out) = std::io::pipe().expect("a pipe");
+    let mut proxy = concurrent().arg("--grace=100ms").stdout(out).start();
+    // Enough to fill the pipe to its last bytes: its sentinel does not fit any more.
+    proxy.init("#!/bin/sh\nhead -c 65530 /dev/zero | tr '\\0' x; echo; echo '{}'\n");
+    let mut runs: Vec<_> = (0..2).map(|_| proxy.connect()).collect();
+    for run in &mut runs {
+        let body = request("POST", "/run", b"{}");
+        run.send(&body).expect("sent");
+        // The second is sent when the first has nothing left to do but to write its sentinel.
+        eventually("the log to be full", || {
+            let held = rustix::io::ioctl_fionread(&log).expect("a pipe");
+            (held >= 65_531).then_some(())
+        });
+        assert_eq!(proxy.get("/healthz").status, 200);
+    }
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/healthz").status, 200);
+    }
+    assert_eq!(proxy.stop(), 0);
 }

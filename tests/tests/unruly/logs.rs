@@ -5,7 +5,7 @@ use std::io::{PipeReader, Read};
 use std::thread;
 
 use actionproxy_tests::tools::are_here;
-use actionproxy_tests::{Proxy, SENTINEL, census, eventually};
+use actionproxy_tests::{Builder, Proxy, SENTINEL, census, eventually};
 use rustix::process::Pid;
 use serde_json::json;
 
@@ -31,16 +31,16 @@ fn count(log: &mut PipeReader) -> u64 {
     }
 }
 
-/// Runs `script` (Perl) and checks what was logged, and that the proxy took no more than 8 MiB
+/// Runs `script` (Perl) on such a proxy and checks what was logged, and that the proxy took no more than 8 MiB
 /// above what it takes when idle. Returns the answer.
-fn run_in_bounded_memory(script: &str, expected: [u64; 2]) -> actionproxy_tests::Answer {
+fn run_in_bounded_memory(
+    builder: Builder,
+    script: &str,
+    expected: [u64; 2],
+) -> actionproxy_tests::Answer {
     let [(mut out, to_out), (mut err, to_err)] =
         [(), ()].map(|()| std::io::pipe().expect("a pipe"));
-    let proxy = Proxy::builder()
-        .arg("--max-result=1M")
-        .stdout(to_out)
-        .stderr(to_err)
-        .start();
+    let proxy = builder.stdout(to_out).stderr(to_err).start();
     proxy.init(&format!("#!/usr/bin/perl\n{script}\n"));
     let idle = census::memory(proxy.pid());
     census::forget_peak(proxy.pid());
@@ -62,6 +62,7 @@ fn a_hundred_megabytes_of_lines_take_no_memory() {
         return;
     }
     let answer = run_in_bounded_memory(
+        Proxy::builder(),
         "for (1..500000) { print 'o' x 99, \"\\n\"; print STDERR 'e' x 99, \"\\n\"; } print '{}';",
         [50_000_000, 50_000_000],
     );
@@ -74,9 +75,17 @@ fn a_line_of_a_hundred_megabytes_takes_no_memory() {
         return;
     }
     let script = "for (1..1000) { print STREAM 'x' x 100000 } print STREAM \"\\n\"; print '{}';";
-    let answer = run_in_bounded_memory(&script.replace("STREAM", "STDOUT"), [100_000_001, 0]);
+    let answer = run_in_bounded_memory(
+        Proxy::builder(),
+        &script.replace("STREAM", "STDOUT"),
+        [100_000_001, 0],
+    );
     assert_eq!(answer.text(), "{}");
-    let answer = run_in_bounded_memory(&script.replace("STREAM", "STDERR"), [0, 100_000_001]);
+    let answer = run_in_bounded_memory(
+        Proxy::builder(),
+        &script.replace("STREAM", "STDERR"),
+        [0, 100_000_001],
+    );
     assert_eq!(answer.text(), "{}");
 }
 
@@ -87,6 +96,7 @@ fn a_result_over_the_limit_is_refused_and_not_held() {
     }
     let note = "actionproxy: the result line is over the limit of 1048576 bytes\n";
     let answer = run_in_bounded_memory(
+        Proxy::builder().arg("--max-result=1M"),
         "print '{\"x\":\"'; for (1..1000) { print 'x' x 100000 } print '\"}';",
         [100_000_009, note.len() as u64],
     );

@@ -14,6 +14,8 @@ use crate::error::InitError;
 
 use super::{RESERVED_PREFIX, tree};
 
+const CHECKSUM_SUFFIX: &[u8] = b".sha256";
+
 /// One merge of a staged tree.
 pub(super) struct Merge<'a> {
     step: &'a mut dyn FnMut(),
@@ -46,17 +48,52 @@ impl<'a> Merge<'a> {
 
     /// Moves every entry of `stage` into `target`, which is `path`. What was moved by a run that
     /// was cut off is no longer in `stage`, so running again completes it.
+    ///
+    /// A checksum goes with the file that it is for: where a file is replaced, a `<name>.sha256`
+    /// that stands beside it is removed first, unless the stage holds a new one. New ones are moved
+    /// last, so a file that is still in `stage` without one never had one, even when this run
+    /// completes another.
     pub(super) fn run(
         &mut self,
         stage: BorrowedFd<'_>,
         target: BorrowedFd<'_>,
         path: &Path,
     ) -> Result<(), InitError> {
-        for name in names(stage, path)? {
+        let (checksums, others): (Vec<_>, Vec<_>) = names(stage, path)?
+            .into_iter()
+            .partition(|name| name.to_bytes().ends_with(CHECKSUM_SUFFIX));
+        for name in others.into_iter().chain(checksums) {
+            self.drop_stale_checksum(stage, target, &name, path)?;
             let path = join(path, &name);
             self.move_entry(stage, target, &name, &path)?;
         }
         Ok(())
+    }
+
+    fn drop_stale_checksum(
+        &mut self,
+        stage: BorrowedFd<'_>,
+        target: BorrowedFd<'_>,
+        name: &CStr,
+        path: &Path,
+    ) -> Result<(), InitError> {
+        let checksum = [name.to_bytes(), CHECKSUM_SUFFIX].concat();
+        let path = || path.join(OsStr::from_bytes(&checksum));
+        let find = |dir| match tree::stat(dir, &*checksum) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
+            Err(e) => Err(look(&path())(e)),
+        };
+        let Some(standing) = find(target)? else {
+            return Ok(());
+        };
+        let replaced = tree::stat(stage, name).map_err(look(&path()))?;
+        if tree::is_dir(&standing) || tree::is_dir(&replaced) || find(stage)?.is_some() {
+            return Ok(());
+        }
+        (self.step)();
+        rustix::fs::unlinkat(target, &*checksum, AtFlags::empty())
+            .map_err(|e| InitError::io("remove", path())(e.into()))
     }
 
     fn move_entry(
