@@ -1,8 +1,9 @@
 //! An action: owns the state and calls the runner's hooks in order.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use crate::config::{Config, Reinit};
 use crate::error::{InitError, RunError};
@@ -15,8 +16,28 @@ use crate::run::{Activation, Logs};
 use crate::runner::ActionRunner;
 
 /// Text that stands for an action until one is initialised: see [`Action::open`].
+///
+/// A file is known as the stub by its whole text, or by [`Stub::MARKER`] as its second line: then
+/// it may differ, as one does that a proxy at another path wrote, and is brought up to date.
 #[derive(Debug, Clone)]
 pub struct Stub(pub String);
+
+impl Stub {
+    /// The second line of a stub whose text differs from place to place. `Dockerfile.multiarch`
+    /// writes it too.
+    pub const MARKER: &str = "# actionproxy's stub: stands for an action until there is one";
+
+    fn is_marked(text: &[u8]) -> bool {
+        text.starts_with(b"#!")
+            && text.split(|b| *b == b'\n').nth(1) == Some(Self::MARKER.as_bytes())
+    }
+}
+
+/// How much of a file is looked at for the marker: a line as long as a path may be stands before.
+const MAX_STUB: u64 = 16 << 10;
+
+/// What a stub is written to before it replaces another.
+const NEW_STUB: &str = ".actionproxy-stub";
 
 /// One action in its directory.
 ///
@@ -173,25 +194,47 @@ fn put_stub(config: &Config, stub: &Stub) -> Result<Origin, InitError> {
     let path = config.executable_path();
     let parent = config.working_dir();
     fs::create_dir_all(&parent).map_err(InitError::io("create", &parent))?;
-    let opened = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o755)
-        .open(&path);
-    match opened {
-        Ok(mut file) => {
-            io::Write::write_all(&mut file, stub.0.as_bytes())
-                .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o755)))
-                .map_err(InitError::io("write the stub", &path))?;
-            Ok(Origin::Stub)
-        }
+    match write_stub(&path, stub, fs::OpenOptions::new().create_new(true)) {
+        Ok(()) => Ok(Origin::Stub),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            let is_stub = fs::metadata(&path).is_ok_and(|m| m.len() == stub.0.len() as u64)
-                && fs::read(&path).is_ok_and(|found| found == stub.0.as_bytes());
-            Ok(if is_stub { Origin::Stub } else { Origin::Found })
+            let Ok(found) = read_start(&path, MAX_STUB.max(stub.0.len() as u64 + 1)) else {
+                return Ok(Origin::Found);
+            };
+            if found == stub.0.as_bytes() {
+                return Ok(Origin::Stub);
+            }
+            if !Stub::is_marked(&found) {
+                return Ok(Origin::Found);
+            }
+            // By a rename: half a stub would be taken for somebody's executable.
+            let new = parent.join(NEW_STUB);
+            write_stub(
+                &new,
+                stub,
+                fs::OpenOptions::new().create(true).truncate(true),
+            )
+            .and_then(|()| fs::rename(&new, &path))
+            .map_err(InitError::io("write the stub", &path))?;
+            Ok(Origin::Stub)
         }
         Err(e) => Err(InitError::io("write the stub", &path)(e)),
     }
+}
+
+fn write_stub(path: &Path, stub: &Stub, options: &mut fs::OpenOptions) -> io::Result<()> {
+    let mut file = options.write(true).mode(0o755).open(path)?;
+    file.write_all(stub.0.as_bytes())?;
+    file.set_permissions(fs::Permissions::from_mode(0o755))
+}
+
+/// The first bytes of a regular file, at most `limit`; from others, a read might never return.
+fn read_start(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut start = Vec::new();
+    fs::File::open(path)?.take(limit).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 fn note_names(names: &[String], logs: &mut Logs<'_>) {

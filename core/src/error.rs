@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::init::checksum::Digest;
@@ -56,6 +56,16 @@ pub enum InitError {
         /// Its reason.
         source: HookError,
     },
+    /// The archive does not hold the executable, and none stands that could run it.
+    NoExecutable {
+        /// The name it should have, relative to the archive's top.
+        executable: PathBuf,
+        /// The first of the names that the archive has at its top, made printable; directories
+        /// end in a slash.
+        found: Vec<String>,
+        /// How many more there are.
+        more: usize,
+    },
     /// There is nothing fit to run.
     Verify(VerifyError),
     /// A hook took longer than the limit.
@@ -84,6 +94,7 @@ impl InitError {
             | InitError::Unpack { .. }
             | InitError::Hook { .. }
             | InitError::TimedOut { .. }
+            | InitError::NoExecutable { .. }
             | InitError::Verify(_) => Fault::Action,
             InitError::Io { .. } => Fault::Host,
         }
@@ -121,6 +132,25 @@ impl fmt::Display for InitError {
                 write!(f, "failed to unpack `{entry}`: {reason}")
             }
             InitError::Hook { hook, source } => write!(f, "{hook} failed: {source}"),
+            InitError::NoExecutable {
+                executable,
+                found,
+                more,
+            } => {
+                write!(
+                    f,
+                    "the archive has no `{}` at its top",
+                    executable.display()
+                )?;
+                match &found[..] {
+                    [] => f.write_str("; it is empty")?,
+                    found => write!(f, "; it has `{}`", found.join("`, `"))?,
+                }
+                match more {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
             InitError::Verify(e) => e.fmt(f),
             InitError::TimedOut { limit } => {
                 write!(f, "init was stopped after its time limit of {limit:?}")
@@ -227,6 +257,26 @@ pub enum VerifyError {
         /// The cause.
         source: io::Error,
     },
+}
+
+impl VerifyError {
+    /// The same, its path told relative to `dir` if it lies in there.
+    pub(crate) fn relative_to(mut self, dir: &Path) -> Self {
+        match &mut self {
+            VerifyError::Missing { path }
+            | VerifyError::NotAFile { path }
+            | VerifyError::NotExecutable { path, .. }
+            | VerifyError::Changed { path, .. }
+            | VerifyError::BadChecksumFile { path, .. }
+            | VerifyError::Io { path, .. } => {
+                if let Ok(relative) = path.strip_prefix(dir) {
+                    *path = relative.to_path_buf();
+                }
+            }
+            VerifyError::Refused(_) => {}
+        }
+        self
+    }
 }
 
 impl fmt::Display for VerifyError {

@@ -81,7 +81,8 @@ impl<R: ActionRunner + 'static> Runtime<R> {
 
     /// Runs the command line of this process, to its end: `actionproxy --help` tells what there
     /// is. Exit status 0 when all went well, 1 when an activation of `run` or a health check
-    /// failed, 2 when the proxy could not do what it was asked, with one line on stderr.
+    /// failed, 2 when the proxy could not do what it was asked, with one line on stderr; 128 and
+    /// the signal's number when a signal ended a `run`, or a shutdown that was under way.
     pub fn main(self) -> ExitCode {
         process::report_panics_in_a_line();
         let mut config = self.config;

@@ -28,10 +28,13 @@ pub(crate) fn run(
     mut config: Config,
 ) -> Result<ExitCode, String> {
     let argument = argument.unwrap_or_else(|| "{}".to_owned());
-    let argument = actionproxy_core::run::result::check(argument.into_bytes()).map_err(|bad| {
-        let found = String::from_utf8_lossy(&bad.line).into_owned();
-        format!("run: expected a JSON object or array as the argument, found {found:?}")
-    })?;
+    let mut argument =
+        actionproxy_core::run::result::check(argument.into_bytes()).map_err(|bad| {
+            let found = String::from_utf8_lossy(&bad.line).into_owned();
+            format!("run: expected a JSON object or array as the argument, found {found:?}")
+        })?;
+    // One line, as a platform gives it. Inside a JSON string a line break cannot stand.
+    argument.retain(|byte| !matches!(byte, b'\n' | b'\r'));
     let named = |e: io::Error| format!("run: {}: {e}", file.display());
     let path = fs::canonicalize(&file).map_err(named)?;
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
@@ -63,10 +66,15 @@ pub(crate) fn run(
             if let Ended::Signaled(_) = outcome.ended {
                 let _ = writeln!(stderr, "actionproxy: {}", outcome.ended);
             }
-            let _ = stdout.write_all(&outcome.result);
-            let _ = stdout.write_all(b"\n");
-            let _ = stdout.flush();
-            ExitCode::SUCCESS
+            let mut line = outcome.result;
+            line.push(b'\n');
+            match stdout.write_all(&line).and_then(|()| stdout.flush()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(e) => {
+                    let _ = writeln!(stderr, "actionproxy: failed to write the result: {e}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(e) => {
             let _ = writeln!(stderr, "actionproxy: {e}");

@@ -1,16 +1,33 @@
 //! The built-in stub: what stands for an action until there is one.
 //!
 //! It is a `#!` script whose interpreter is this program, so it needs no shell: an image from
-//! scratch has none.
+//! scratch has none. Only where the kernel cannot take this program's path, a shell stands between.
 
 use std::io::{Read, Write};
 use std::path::Path;
 
 use actionproxy_core::Stub;
 
+/// The longest first line, its newline included: execve(2) gives 127 bytes up to Linux 5.0, and 255
+/// since.
+const MAX_FIRST_LINE: usize = 127;
+
 /// The stub's file for a proxy that lives at `proxy`.
 pub(crate) fn file(proxy: &Path) -> Stub {
-    Stub(format!("#!{} stub\n", proxy.display()))
+    let path = proxy.display().to_string();
+    let first = format!("#!{path} stub\n");
+    // The kernel ends the path at the first white space.
+    Stub(
+        if path.contains([' ', '\t', '\n']) || first.len() > MAX_FIRST_LINE {
+            let quoted = path.replace('\'', r"'\''");
+            format!(
+                "#!/bin/sh\n{}\nexec '{quoted}' stub \"$0\" \"$@\"\n",
+                Stub::MARKER
+            )
+        } else {
+            format!("{first}{}\n", Stub::MARKER)
+        },
+    )
 }
 
 /// What the stub does when it is run: explain, then give its result.
@@ -33,4 +50,17 @@ pub(crate) fn run() {
         input = input.len(),
     );
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stub_of_the_image_is_ours() {
+        let dockerfile = include_str!("../../Dockerfile.multiarch");
+        let ours = file(Path::new("/usr/local/bin/actionproxy")).0;
+        let written = format!("printf \"{}\" >/action/exec", ours.replace('\n', "\\n"));
+        assert!(dockerfile.contains(&written), "expected {written}");
+    }
 }

@@ -296,3 +296,46 @@ fn what_the_kernel_refuses_is_explained() {
         "its `#!` line ends in a carriage return",
     );
 }
+
+#[test]
+fn an_archive_without_an_executable_at_its_top_is_told_what_it_has_there() {
+    if !tools::are_here(&["tar"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = |script: &str| {
+        shell(directory.path(), script, &[]);
+        base64(&fs::read(directory.path().join("archive")).expect("an archive"))
+    };
+    let mut proxy = Proxy::start();
+    // The whole line: no path of a directory that is gone by now.
+    for (script, reason) in [
+        (
+            "mkdir myaction; touch myaction/exec README; tar -czf archive myaction README",
+            "the archive has no `exec` at its top; it has `README`, `myaction/`\n",
+        ),
+        (
+            "touch 1 2 3 4 5 6 7; tar -czf archive 1 2 3 4 5 6 7",
+            "the archive has no `exec` at its top; it has `1`, `2`, `3`, `4`, `5` and 2 more\n",
+        ),
+        (
+            "mkdir exec; tar -czf archive exec",
+            ": exec is not a regular file\n",
+        ),
+        (
+            "rmdir exec; echo x > exec; echo y > exec.sha256; tar -czf archive exec exec.sha256",
+            ": exec.sha256 is not usable: ",
+        ),
+        (
+            "sha256sum README | sed s/README/exec/ > exec.sha256; tar -czf archive exec exec.sha256",
+            ": exec has changed: ",
+        ),
+        (
+            "rm exec exec.sha256; ln -s README exec; tar -czf archive exec",
+            ": there is no executable at exec\n",
+        ),
+    ] {
+        let code = archive(script);
+        assert_refused(&mut proxy, json!({"binary": true, "code": code}), reason);
+    }
+}

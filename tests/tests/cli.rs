@@ -187,6 +187,36 @@ fn run_fails_with_the_cause() {
 }
 
 #[test]
+fn run_gives_the_argument_as_one_line() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = action(
+        dir.path(),
+        "#!/bin/sh\nread -r line\necho \"[$line,$1,$(wc -l)]\"\n",
+    );
+    let output = actionproxy(&["run", &file, "{\r\n \"n\":\n 1}\n"]);
+    assert_eq!(
+        text(&output.stdout),
+        "[{ \"n\": 1},{ \"n\": 1},0]\n",
+        "{output:?}"
+    );
+}
+
+#[test]
+fn run_fails_where_the_result_cannot_be_written() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let output = Command::new(binary::proxy())
+        .args(["run", &action(dir.path(), "#!/bin/sh\necho '{}'\n")])
+        .stdout(full.expect("Linux has it"))
+        .output()
+        .expect("the proxy runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let stderr = text(&output.stderr);
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("failed to write the result: "), "{stderr}");
+}
+
+#[test]
 fn run_ends_with_all_that_the_action_started_when_it_is_told_to() {
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let dir = tempfile::tempdir().expect("a temporary directory");

@@ -13,6 +13,8 @@ const NO_ARGUMENT: &str =
     r#"{"error":"The action did not receive a dictionary or array as an argument."}"#;
 const NO_RESULT: &str = r#"{"error":"The action did not return a dictionary or array."}"#;
 const NOT_TWICE: &str = r#"{"error":"Cannot initialize the action more than once."}"#;
+/// The end of a directory of no entries.
+const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const STUB: &str = r#"{"error":"This is a stub action. Replace it with custom logic."}"#;
 
 /// Prints the argument that came on stdin.
@@ -680,4 +682,34 @@ fn an_action_may_print_the_sentinel_itself() {
     assert_answer(&proxy.run(json!({})), 200, "{}");
     assert_eq!(proxy.logs().stdout, "before\n");
     assert_eq!(proxy.unread().stdout, format!("after\n{SENTINEL}\n"));
+}
+
+#[test]
+fn the_stub_is_known_and_works_wherever_the_proxy_stands() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let action_dir = dir.path().join("action");
+    let exec = action_dir.join("exec");
+    let mut stubs = std::collections::BTreeSet::new();
+    for place in ["bin", "it's here", &"long/".repeat(60)] {
+        let place = dir.path().join(place);
+        std::fs::create_dir_all(&place).expect("a directory");
+        let program = place.join("actionproxy");
+        std::fs::copy(actionproxy_tests::binary::proxy(), &program).expect("a copy");
+        // On what the proxy at the last place left, which is gone.
+        let proxy = Proxy::builder()
+            .program(&program)
+            .arg("--action-dir")
+            .arg(action_dir.to_str().expect("UTF-8"))
+            .start();
+        let answer = proxy.run(json!({"n": 1}));
+        assert_answer(&answer, 200, STUB);
+        // It is not an executable that an archive may come without.
+        let empty = actionproxy_tests::files::base64(EMPTY_ZIP);
+        let answer = proxy.init_with(json!({"binary": true, "code": empty}));
+        assert_eq!(answer.status, 502, "{}", answer.text());
+        stubs.insert(std::fs::read_to_string(&exec).expect("the stub"));
+        drop(proxy);
+        std::fs::remove_file(program).expect("our copy");
+    }
+    assert_eq!(stubs.len(), 3);
 }

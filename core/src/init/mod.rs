@@ -13,15 +13,19 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::config::Config;
-use crate::error::{HookError, InitError};
+use crate::error::{HookError, InitError, VerifyError};
 use crate::message::{Code, InitRequest};
 use crate::run::Logs;
 use crate::run::env::Environment;
 use crate::run::stop::Stop;
 use crate::runner::{ActionRunner, Staged};
 use checksum::Digest;
+use decode::{Form, Payload};
 use install::Stage;
 use verify::{Executable, Recorded};
+
+/// How many of an archive's names an error tells.
+const TOLD_NAMES: usize = 5;
 
 /// What one init has to work with.
 pub(crate) struct Init<'a, 'l> {
@@ -60,9 +64,9 @@ impl Init<'_, '_> {
     /// No code came: what is there stays, if it is fit to run.
     fn keep(&self) -> Result<Ready, InitError> {
         let path = self.config.executable_path();
-        self.verify(&path)?;
+        let recorded = self.verify(&path).and_then(|()| Recorded::record(&path));
         Ok(Ready {
-            recorded: Recorded::record(&path).map_err(InitError::Verify)?,
+            recorded: recorded.map_err(InitError::Verify)?,
             brought_executable: false,
         })
     }
@@ -85,6 +89,13 @@ impl Init<'_, '_> {
                 });
             }
         }
+        let is_archive = matches!(
+            payload,
+            Payload::Binary {
+                form: Form::Zip | Form::TarGz,
+                ..
+            }
+        );
         let stage = Stage::create(&config.action_dir)?;
         unpack::unpack(
             payload,
@@ -119,9 +130,19 @@ impl Init<'_, '_> {
         } else {
             staged_executable
         };
-        self.verify(&executable)?;
         // Read before it is installed: after that, nothing may fail any more.
-        let recorded = Recorded::record(&executable).map_err(InitError::Verify)?;
+        let recorded = self
+            .verify(&executable)
+            .and_then(|()| Recorded::record(&executable))
+            .map_err(|e| match e {
+                VerifyError::Missing { path }
+                    if is_archive && !brought_executable && path == executable =>
+                {
+                    no_executable(stage.dir(), &config.executable)
+                }
+                // The stage is gone when this is read: the name in the archive is what helps.
+                e => InitError::Verify(e.relative_to(stage.dir())),
+            })?;
         stage.commit()?;
         if let Some(recorded) = &recorded {
             recorded.moved_to(&config.executable_path());
@@ -132,13 +153,13 @@ impl Init<'_, '_> {
         })
     }
 
-    fn verify(&self, path: &Path) -> Result<(), InitError> {
+    fn verify(&self, path: &Path) -> Result<(), VerifyError> {
         let executable = Executable {
             path,
             policy: self.config.verify,
             recorded: None,
         };
-        self.runner.verify(&executable).map_err(InitError::Verify)
+        self.runner.verify(&executable)
     }
 
     fn hook_error(&self, hook: &'static str, source: HookError) -> InitError {
@@ -155,5 +176,27 @@ impl Init<'_, '_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn no_executable(stage: &Path, executable: &Path) -> InitError {
+    let mut found: Vec<_> = std::fs::read_dir(stage)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| {
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            format!("{}{}", name.escape_debug(), if is_dir { "/" } else { "" })
+        })
+        .collect();
+    found.sort_unstable();
+    let more = found.len().saturating_sub(TOLD_NAMES);
+    found.truncate(TOLD_NAMES);
+    InitError::NoExecutable {
+        executable: executable.to_path_buf(),
+        found,
+        more,
     }
 }
