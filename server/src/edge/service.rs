@@ -115,9 +115,11 @@ impl HttpService for Connection {
             connections.note(self.socket, Phase::Parting);
         };
         self.answering.give(answer, then, response, moved, parting);
-        if !self.answering.is_over() {
-            connections.note(self.socket, Phase::Waiting);
-        }
+        let next = match self.answering.is_over() {
+            true => Phase::Parting,
+            false => Phase::Waiting,
+        };
+        connections.note(self.socket, next);
         Ok(())
     }
 }
