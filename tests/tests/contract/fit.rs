@@ -1,0 +1,93 @@
+//! Is there something fit to run, and does it start.
+
+use super::*;
+
+#[test]
+fn a_run_with_nothing_to_run_says_so() {
+    let mut proxy = Proxy::start();
+    proxy.init("#!/bin/sh\nrm -f \"$0\"\necho '{}'\n");
+    assert_answer(&proxy.run(json!({})), 200, "{}");
+    proxy.logs();
+    assert_answer(&proxy.run(json!({})), 502, NO_BINARY);
+    let logs = proxy.logs();
+    assert!(
+        logs.stderr.contains("there is no executable at"),
+        "{}",
+        logs.stderr
+    );
+    assert_silent(&proxy);
+}
+
+#[test]
+fn an_executable_that_changed_since_init_does_not_run() {
+    let tampers = "#!/bin/sh\necho '# more' >> \"$0\"\necho '{}'\n";
+    let mut proxy = Proxy::start();
+    proxy.init(tampers);
+    assert_answer(&proxy.run(json!({})), 200, "{}");
+    proxy.logs();
+    assert_answer(&proxy.run(json!({})), 502, NO_BINARY);
+    let stderr = proxy.logs().stderr;
+    assert!(
+        stderr.contains("expected sha256") && stderr.contains("actual"),
+        "{stderr}"
+    );
+
+    let proxy = Proxy::builder().env("ACTION_VERIFY", "permission").start();
+    proxy.init(tampers);
+    assert_eq!(proxy.result(json!({})), "{}");
+    assert_eq!(proxy.result(json!({})), "{}");
+}
+
+#[test]
+fn an_executable_that_was_touched_but_not_changed_runs() {
+    let proxy = Proxy::start();
+    proxy.init("#!/bin/sh\ntouch \"$0\"\necho '{}'\n");
+    for _ in 0..3 {
+        assert_eq!(proxy.result(json!({})), "{}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_no_result_and_says_why() {
+    let mut proxy = Proxy::start();
+    proxy.init("#!/no/such/interpreter\n");
+    assert_answer(&proxy.run(json!({})), 502, NO_RESULT);
+    let logs = proxy.logs();
+    assert_eq!(logs.stdout, "");
+    assert!(
+        logs.stderr.contains("/no/such/interpreter"),
+        "{}",
+        logs.stderr
+    );
+    assert_silent(&proxy);
+}
+
+#[test]
+fn the_stub_is_known_and_works_wherever_the_proxy_stands() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let action_dir = dir.path().join("action");
+    let exec = action_dir.join("exec");
+    let mut stubs = std::collections::BTreeSet::new();
+    for place in ["bin", "it's here", &"long/".repeat(60)] {
+        let place = dir.path().join(place);
+        std::fs::create_dir_all(&place).expect("a directory");
+        let program = place.join("actionproxy");
+        std::fs::copy(actionproxy_tests::binary::proxy(), &program).expect("a copy");
+        // On what the proxy at the last place left, which is gone.
+        let proxy = Proxy::builder()
+            .program(&program)
+            .arg("--action-dir")
+            .arg(action_dir.to_str().expect("UTF-8"))
+            .start();
+        let answer = proxy.run(json!({"n": 1}));
+        assert_answer(&answer, 200, STUB);
+        // It is not an executable that an archive may come without.
+        let empty = actionproxy_tests::files::base64(EMPTY_ZIP);
+        let answer = proxy.init_with(json!({"binary": true, "code": empty}));
+        assert_eq!(answer.status, 502, "{}", answer.text());
+        stubs.insert(std::fs::read_to_string(&exec).expect("the stub"));
+        drop(proxy);
+        std::fs::remove_file(program).expect("our copy");
+    }
+    assert_eq!(stubs.len(), 3);
+}

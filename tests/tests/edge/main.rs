@@ -1,0 +1,85 @@
+//! The HTTP edge: requests that are wrong, hostile or unfinished, and clients that are.
+
+mod answers;
+mod framing;
+mod library;
+mod limits;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+
+use actionproxy_tests::{Connection, Proxy, eventually, request, tools};
+use rustix::process::Signal;
+use serde_json::json;
+
+const ECHO: &str = "#!/bin/bash\nread -r line\necho \"$line\"\n";
+
+fn initialized() -> Proxy {
+    let proxy = Proxy::start();
+    proxy.init(ECHO);
+    proxy
+}
+
+/// Initialises an action that echoes its argument once the test opens the gate, a named pipe.
+fn init_gated(proxy: &Proxy) -> std::path::PathBuf {
+    let path = proxy.scratch().join("gate");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .expect("a named pipe");
+    let gate = path.display();
+    proxy.init(&format!(
+        "#!/bin/bash\nread -r line\nread -r _ < '{gate}'\necho \"$line\"\n"
+    ));
+    path
+}
+
+/// Waits until `/healthz` says so.
+fn wait_for_state(proxy: &Proxy, state: &str) {
+    eventually(state, || {
+        proxy.get("/healthz").text().contains(state).then_some(())
+    });
+}
+
+fn open_gate(path: &std::path::Path) {
+    // Opening waits until the action has opened its side.
+    std::fs::write(path, "go\n").expect("the action waits");
+}
+
+/// The proxy still does its work, and no activation ran that was not asked for.
+fn assert_serves(proxy: &mut Proxy) {
+    assert_eq!(proxy.result(json!({"still": 1})), r#"{"still":1}"#);
+    assert_eq!(proxy.logs().stdout, "");
+    let unread = proxy.unread();
+    assert_eq!((unread.stdout.as_str(), unread.stderr.as_str()), ("", ""));
+}
+
+fn count(proxy: &Proxy, what: &str) -> usize {
+    let dir = format!("/proc/{}/{what}", proxy.pid().as_raw_nonzero());
+    std::fs::read_dir(dir).expect("the proxy is there").count()
+}
+
+/// Waits until the proxy has no more descriptors than `before`.
+fn assert_no_leak(proxy: &Proxy, before: usize) {
+    eventually("the proxy to close what it opened", || {
+        (count(proxy, "fd") <= before).then_some(())
+    });
+}
+
+/// Processor time of the proxy so far, in clock ticks.
+fn ticks(proxy: &Proxy) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid().as_raw_nonzero()))
+        .expect("the proxy is there");
+    let fields = stat.rsplit(')').next().expect("fields behind the name");
+    let fields: Vec<u64> = fields
+        .split_whitespace()
+        .filter_map(|f| f.parse().ok())
+        .collect();
+    // After the state come numbers: utime and stime are the 11th and 12th of them.
+    fields[10] + fields[11]
+}
