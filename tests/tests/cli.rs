@@ -318,3 +318,41 @@ fn without_an_action_directory_a_temporary_one_is_named_and_removed() {
     assert_eq!(child.wait().expect("our child").code(), Some(0));
     assert!(!Path::new(action_dir).exists());
 }
+
+/// The end of a directory of no entries.
+const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+#[test]
+fn the_stub_is_known_and_works_wherever_the_proxy_stands() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let action_dir = dir.path().join("action");
+    let exec = action_dir.join("exec");
+    let mut stubs = std::collections::BTreeSet::new();
+    for place in ["bin", "it's here", &"long/".repeat(60)] {
+        let place = dir.path().join(place);
+        std::fs::create_dir_all(&place).expect("a directory");
+        let program = place.join("actionproxy");
+        std::fs::copy(binary::proxy(), &program).expect("a copy");
+        // On what the proxy at the last place left, which is gone.
+        let proxy = Proxy::builder()
+            .program(&program)
+            .arg("--action-dir")
+            .arg(action_dir.to_str().expect("UTF-8"))
+            .start();
+        let answer = proxy.run(json!({"n": 1}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(
+            answer.text().contains("This is a stub action"),
+            "{}",
+            answer.text()
+        );
+        // It is not an executable that an archive may come without.
+        let empty = actionproxy_tests::files::base64(EMPTY_ZIP);
+        let answer = proxy.init_with(json!({"binary": true, "code": empty}));
+        assert_eq!(answer.status, 502, "{}", answer.text());
+        stubs.insert(std::fs::read_to_string(&exec).expect("the stub"));
+        drop(proxy);
+        std::fs::remove_file(program).expect("our copy");
+    }
+    assert_eq!(stubs.len(), 3);
+}

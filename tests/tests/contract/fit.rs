@@ -61,33 +61,3 @@ fn a_program_that_cannot_be_started_is_no_result_and_says_why() {
     );
     assert_silent(&proxy);
 }
-
-#[test]
-fn the_stub_is_known_and_works_wherever_the_proxy_stands() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let action_dir = dir.path().join("action");
-    let exec = action_dir.join("exec");
-    let mut stubs = std::collections::BTreeSet::new();
-    for place in ["bin", "it's here", &"long/".repeat(60)] {
-        let place = dir.path().join(place);
-        std::fs::create_dir_all(&place).expect("a directory");
-        let program = place.join("actionproxy");
-        std::fs::copy(actionproxy_tests::binary::proxy(), &program).expect("a copy");
-        // On what the proxy at the last place left, which is gone.
-        let proxy = Proxy::builder()
-            .program(&program)
-            .arg("--action-dir")
-            .arg(action_dir.to_str().expect("UTF-8"))
-            .start();
-        let answer = proxy.run(json!({"n": 1}));
-        assert_answer(&answer, 200, STUB);
-        // It is not an executable that an archive may come without.
-        let empty = actionproxy_tests::files::base64(EMPTY_ZIP);
-        let answer = proxy.init_with(json!({"binary": true, "code": empty}));
-        assert_eq!(answer.status, 502, "{}", answer.text());
-        stubs.insert(std::fs::read_to_string(&exec).expect("the stub"));
-        drop(proxy);
-        std::fs::remove_file(program).expect("our copy");
-    }
-    assert_eq!(stubs.len(), 3);
-}

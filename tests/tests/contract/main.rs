@@ -19,8 +19,6 @@ const NO_ARGUMENT: &str =
     r#"{"error":"The action did not receive a dictionary or array as an argument."}"#;
 const NO_RESULT: &str = r#"{"error":"The action did not return a dictionary or array."}"#;
 const NOT_TWICE: &str = r#"{"error":"Cannot initialize the action more than once."}"#;
-/// The end of a directory of no entries.
-const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const STUB: &str = r#"{"error":"This is a stub action. Replace it with custom logic."}"#;
 
 /// Prints the argument that came on stdin.
