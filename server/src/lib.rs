@@ -22,18 +22,20 @@
 //! ```
 //!
 //! ```text
-//! connection (coroutine)          worker (thread)             main thread
-//! head, body -> Task ──────────>  platform -> core            signals, orphans, shutdown
-//!   answer  <──────────────────── Answer, sentinels
+//! http (coroutines)           workers (threads)                       main thread
+//! bytes -> request ─────────> decode -> core -> encode                signals, orphans, shutdown
+//!    bytes <───────────────── reply, sentinels
 //! ```
 
-mod edge;
+mod action_port;
 mod health;
+mod http;
 mod logs;
 mod once;
 mod options;
 mod process;
 mod serve;
+mod shutdown;
 mod stub;
 mod workers;
 

@@ -1,8 +1,8 @@
 //! Serving: from the options to the exit status.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
@@ -10,26 +10,22 @@ use std::thread;
 use std::time::Duration;
 
 use actionproxy_core::{Action, ActionRunner, InitError, Stop};
-use actionproxy_platforms::{OpenWhisk, Platform};
-use may_minihttp::HttpServiceFactory;
-use rustix::event::{PollFd, PollFlags, poll};
+use actionproxy_platforms::{Contract, OpenWhisk};
 use rustix::process::Resource;
 
-use crate::edge::{Connections, Edge, Factory};
+use crate::action_port::ActionPort;
+use crate::http::{self, Limits, Listener, Server};
 use crate::logs::{LogStreams, Sharing};
-use crate::options::Options;
-use crate::process::{self, Orphans, OwnDir};
+use crate::options::{Listen, Options};
+use crate::process::{self, OwnDir};
+use crate::shutdown::{self, Shutdown, Woken};
 use crate::stub;
 use crate::workers::Workers;
 
 /// Descriptors that are not connections: pipes of actions, epoll, the logs.
 const SPARE_DESCRIPTORS: u64 = 64;
-/// A coroutine's stack in words: it reads heads and moves bytes, no more.
-const STACK_WORDS: usize = 0x2000;
 /// The stack of a thread that only waits, in bytes.
 const SMALL_STACK: usize = 64 << 10;
-/// Coroutines made at start; more are made when they are needed.
-const POOLED_COROUTINES: usize = 8;
 
 /// Serves until a signal ends it.
 ///
@@ -39,95 +35,123 @@ pub(crate) fn serve(
     runner: impl ActionRunner + 'static,
     mut options: Options,
 ) -> Result<ExitCode, String> {
+    // First of all: who connects from now on waits, and is not refused.
+    let listeners = listen(&options)?;
     process::bound_kept_memory();
-    // Before any other thread there is: a signal must find its handler.
-    let signals = Signals::register().map_err(|e| format!("failed to handle signals: {e}"))?;
     process::keep_descriptors_from_actions();
-    process::adopt_orphans();
-    let platform = platform(&options)?;
+    // Before there is another thread: a signal must find its handler.
+    let shutdown = Shutdown::register().map_err(|e| format!("failed to handle signals: {e}"))?;
+    let contract = contract(&options)?;
     let own_dir = choose_action_dir(&mut options)?;
     let stop = Stop::new().map_err(|e| format!("failed to start: {e}"))?;
-    let kill_grace = options.config.process.kill_grace;
     let action = open_action(&options, runner, stop.clone())?;
-    let address = free_address(&options)?;
+    announce(&options, &listeners, own_dir.as_ref());
+    let workers = start_workers(&options, &contract, action, &shutdown)?;
+    let port = ActionPort::new(&*contract, Arc::clone(&workers));
+    http::configure_coroutines();
+    let server = Server::start(listeners, Arc::new(port), limits(&options))
+        .map_err(|e| format!("failed to start: {e}"))?;
+    let ending = Ending::prepare(&options, &server, stop)?;
 
+    let first = shutdown.wait(&ending.finished);
+    workers.stop();
+    server.close_connections();
+    let _ = ending.begin.send(());
+    let second = shutdown.wait(&ending.finished);
+    process::end_children();
+    server.remove_paths();
+    drop(own_dir);
+    let status = match (first, second) {
+        (_, Woken::Signal(signal)) => 128 + signal,
+        _ => 0,
+    };
+    // Not a return: the threads have no end, and no reason to be waited for.
+    std::process::exit(status)
+}
+
+/// What a service manager handed over, else the socket or port that is asked for.
+fn listen(options: &Options) -> Result<Vec<Listener>, String> {
+    let inherited = Listener::inherited(|name| std::env::var(name).ok())?;
+    if !inherited.is_empty() {
+        return Ok(inherited);
+    }
+    let address = SocketAddr::new(options.host, options.port);
+    let listener = match &options.listen {
+        Listen::Tcp => {
+            Listener::tcp(address).map_err(|e| format!("failed to listen on {address}: {e}"))
+        }
+        Listen::Unix(path) => Listener::unix(path, options.listen_mode)
+            .map_err(|e| format!("failed to listen on unix:{}: {e}", path.display())),
+    };
+    listener.map(|listener| vec![listener])
+}
+
+/// Only where it cannot be known otherwise: in a container these logs are the first activation's.
+fn announce(options: &Options, listeners: &[Listener], own_dir: Option<&OwnDir>) {
+    if own_dir.is_some() || (options.port == 0 && options.listen == Listen::Tcp) {
+        let dir = options.config.action_dir.display();
+        for listener in listeners {
+            note(format_args!(
+                "listening on {listener}, action directory {dir}"
+            ));
+        }
+    }
+}
+
+fn start_workers(
+    options: &Options,
+    contract: &Arc<dyn Contract>,
+    action: Action,
+    shutdown: &Shutdown,
+) -> Result<Arc<Workers>, String> {
     let (sharing, most) = match options.allow_concurrent {
         true => (Sharing::ByLine, options.max_concurrent),
         false => (Sharing::Alone, 1),
     };
-    let logs = LogStreams::new(sharing, platform.end_of_logs());
-    let orphans = signals.orphans.clone();
-    let workers = Workers::new(Arc::clone(&platform), action, logs, most, orphans);
-    let workers = Arc::new(workers);
-    workers
-        .start()
-        .map_err(|e| format!("failed to start a thread: {e}"))?;
-    let connections = Connections::watch(most_connections(&options), options.idle_timeout)
-        .map_err(|e| format!("failed to start a thread: {e}"))?;
-    let edge = Arc::new(Edge::new(
-        platform,
-        Arc::clone(&workers),
-        Arc::clone(&connections),
-        options.max_body,
-    ));
-    configure_coroutines();
-    let accepting = Factory(edge)
-        .start(address)
-        .map_err(|e| format!("failed to listen on {address}: {e}"))?;
-    // Once more, for what the library opened.
-    process::keep_descriptors_from_actions();
-    if own_dir.is_some() || options.port == 0 {
-        // Only here: in a container these logs are the first activation's.
-        let dir = options.config.action_dir.display();
-        note(format_args!(
-            "listening on {address}, action directory {dir}"
-        ));
-    }
-
-    thread::Builder::new()
-        .stack_size(SMALL_STACK)
-        .spawn(move || {
-            // The library ends it where it has no memory for one more connection.
-            let _ = accepting.join();
-            note("no more connections can be accepted");
-            process::end_children();
-            std::process::exit(1);
-        })
-        .map_err(|e| format!("failed to start a thread: {e}"))?;
-    // Made now: when the end comes, there may be no thread to be had.
-    let (finished, finishing) = UnixStream::pair().map_err(|e| format!("failed to start: {e}"))?;
-    let (begin_end, end_begun) = mpsc::channel::<()>();
-    let grace = options.grace;
-    let ending = Arc::clone(&workers);
-    thread::Builder::new()
-        .stack_size(SMALL_STACK)
-        .spawn(move || {
-            let _ = end_begun.recv();
-            if !ending.wait_answered(grace) {
-                stop.request();
-                ending.wait_answered(kill_grace + Duration::from_secs(1));
-            }
-            // Short answers leave with the library a moment later; there is nothing to wait on.
-            if connections.count() > 0 {
-                thread::sleep(Duration::from_millis(20));
-            }
-            drop(finishing);
-        })
-        .map_err(|e| format!("failed to start a thread: {e}"))?;
-    let first = signals.wait(&finished);
-    workers.stop();
-    let _ = begin_end.send(());
-    let second = signals.wait(&finished);
-    process::end_children();
-    drop(own_dir);
-    // Not a return: the library's threads have no end, and no reason to be waited for.
-    std::process::exit(match (first, second) {
-        (_, Woken::Signal(number)) => 128 + number,
-        _ => 0,
-    })
+    let logs = LogStreams::new(sharing, contract.end_of_logs());
+    Workers::start(Arc::clone(contract), action, logs, most, shutdown.orphans())
+        .map_err(|e| format!("failed to start a thread: {e}"))
 }
 
-fn platform(options: &Options) -> Result<Arc<dyn Platform>, String> {
+fn limits(options: &Options) -> Limits {
+    Limits {
+        max_body: options.max_body,
+        max_connections: most_connections(options),
+        idle: options.idle_timeout,
+    }
+}
+
+/// The thread that waits for the last replies. It is made at the start: when the end comes, there
+/// may be no thread to be had.
+struct Ending {
+    begin: mpsc::Sender<()>,
+    finished: OwnedFd,
+}
+
+impl Ending {
+    fn prepare(options: &Options, server: &Arc<Server>, stop: Stop) -> Result<Self, String> {
+        let (finished, finishing) =
+            shutdown::finish_line().map_err(|e| format!("failed to start: {e}"))?;
+        let (begin, begun) = mpsc::channel();
+        let server = Arc::clone(server);
+        let (grace, kill_grace) = (options.grace, options.config.process.kill_grace);
+        thread::Builder::new()
+            .name("ending".into())
+            .stack_size(SMALL_STACK)
+            .spawn(move || {
+                let _ = begun.recv();
+                if !server.wait_replied(grace) {
+                    stop.request();
+                    server.wait_replied(kill_grace + Duration::from_secs(1));
+                }
+                drop(finishing);
+            })
+            .map_err(|e| format!("failed to start a thread: {e}"))?;
+        Ok(Ending { begin, finished })
+    }
+}
+
+fn contract(options: &Options) -> Result<Arc<dyn Contract>, String> {
     match options.platform.as_str() {
         "openwhisk" => {}
         "knative" => {
@@ -175,15 +199,6 @@ fn open_action(
     })
 }
 
-/// The address to listen on, seen to be free. The library would share a port that another process
-/// listens on, and each would get some of the connections.
-fn free_address(options: &Options) -> Result<SocketAddr, String> {
-    let address = SocketAddr::new(options.host, options.port);
-    TcpListener::bind(address)
-        .and_then(|listener| listener.local_addr())
-        .map_err(|e| format!("failed to listen on {address}: {e}"))
-}
-
 /// As many as wanted, as far as descriptors go: without one, accepting would spin.
 fn most_connections(options: &Options) -> usize {
     let limit = rustix::process::getrlimit(Resource::Nofile).current;
@@ -199,84 +214,6 @@ fn most_connections(options: &Options) -> usize {
     options.max_connections.min(room.max(4))
 }
 
-fn configure_coroutines() {
-    may::config()
-        // Coroutines only move bytes, and all else has threads of its own. With a second worker
-        // every connection is handed from the one that accepts to the other.
-        .set_workers(1)
-        .set_stack_size(STACK_WORDS)
-        .set_pool_capacity(POOLED_COROUTINES)
-        // Actions inherit the affinity of the thread that starts them.
-        .set_worker_pin(false);
-}
-
 fn note(line: impl std::fmt::Display) {
     let _ = io::stderr().write_all(format!("{}: {line}\n", process::name()).as_bytes());
-}
-
-/// Why the main thread woke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Woken {
-    Signal(i32),
-    Finished,
-}
-
-/// The signals that the main thread waits for.
-struct Signals {
-    terminate: UnixStream,
-    interrupt: UnixStream,
-    child: UnixStream,
-    orphans: Orphans,
-}
-
-impl Signals {
-    fn register() -> io::Result<Self> {
-        process::let_signals_in()?;
-        let pipe = |signal| {
-            let (read, write) = UnixStream::pair()?;
-            read.set_nonblocking(true)?;
-            signal_hook::low_level::pipe::register(signal, write)?;
-            io::Result::Ok(read)
-        };
-        let (child, orphans) = Orphans::register()?;
-        Ok(Signals {
-            terminate: pipe(libc::SIGTERM)?,
-            interrupt: pipe(libc::SIGINT)?,
-            child,
-            orphans,
-        })
-    }
-
-    /// Waits for a signal to end, or for `finished` to be closed; reaps orphans meanwhile.
-    fn wait(&self, finished: &UnixStream) -> Woken {
-        loop {
-            let mut fds = [&self.terminate, &self.interrupt, &self.child, finished]
-                .map(|fd| PollFd::new(fd, PollFlags::IN));
-            if poll(&mut fds, None).is_err() {
-                continue;
-            }
-            let [terminate, interrupt, child, finished] = fds.map(|fd| !fd.revents().is_empty());
-            if child {
-                drain(&self.child);
-                process::reap_orphans();
-            }
-            if terminate {
-                drain(&self.terminate);
-                return Woken::Signal(libc::SIGTERM);
-            }
-            if interrupt {
-                drain(&self.interrupt);
-                return Woken::Signal(libc::SIGINT);
-            }
-            if finished {
-                return Woken::Finished;
-            }
-        }
-    }
-}
-
-/// Takes what the handler wrote: one byte a signal.
-fn drain(mut pipe: &UnixStream) {
-    let mut bytes = [0; 64];
-    while io::Read::read(&mut pipe, &mut bytes).is_ok_and(|read| read == bytes.len()) {}
 }

@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use actionproxy_core::Action;
-use actionproxy_platforms::{Answer, Moment, Platform};
-use may::sync::Blocker;
+use actionproxy_core::{Action, Logs};
+use actionproxy_platforms::{
+    Asked, Contract, Done, LogLine, Moment, Purpose, Reply, Request, Task,
+};
 
 use crate::logs::LogStreams;
 use crate::process::{self, Orphans};
@@ -21,82 +22,37 @@ const LARGE: usize = 1 << 20;
 /// How long after them: longer than requests that follow each other leave between them.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a request wants of core.
-pub(crate) enum Task {
-    Init(Vec<u8>),
-    Run(Vec<u8>),
+/// Where the reply to a request goes.
+pub(crate) trait ReplyTo: Send {
+    /// Whether nobody waits for it any more.
+    fn is_abandoned(&mut self) -> bool;
+
+    /// Gives the reply.
+    fn reply(self: Box<Self>, reply: Reply);
+
+    /// There will be none: nobody waits for it.
+    fn abandon(self: Box<Self>);
 }
 
 /// A request's place in the queue.
 struct Job {
-    task: Task,
+    request: Request,
     arrived: Instant,
-    ticket: Arc<Ticket>,
-}
-
-/// Where a coroutine waits for the answer that a thread makes.
-struct Ticket {
-    answer: Mutex<Option<Answer>>,
-    waiter: Arc<Blocker>,
-}
-
-impl Ticket {
-    fn give(&self, answer: Answer) {
-        *unpoisoned(self.answer.lock()) = Some(answer);
-        self.waiter.unpark();
-    }
+    /// Others were before it.
+    is_queued: bool,
+    reply_to: Box<dyn ReplyTo>,
 }
 
 /// The worker threads and their queue.
 pub(crate) struct Workers {
-    platform: Arc<dyn Platform>,
+    contract: Arc<dyn Contract>,
     action: RwLock<Action>,
     logs: LogStreams,
     most: usize,
     orphans: Orphans,
     queue: Mutex<Queue>,
-    /// A job came, or the end.
+    /// A job came.
     changed: Condvar,
-    /// A request was answered.
-    answered: Condvar,
-}
-
-/// A request whose answer is not sent yet: the proxy does not end before it is dropped.
-pub(crate) struct Open(Arc<Workers>);
-
-impl Open {
-    /// Has `task` done by a thread; the calling coroutine waits and blocks nobody.
-    pub(crate) fn perform(&self, task: Task) -> Answer {
-        let ticket = Arc::new(Ticket {
-            answer: Mutex::new(None),
-            waiter: Blocker::current(),
-        });
-        let job = Job {
-            task,
-            arrived: Instant::now(),
-            ticket: Arc::clone(&ticket),
-        };
-        if let Err(answer) = self.0.push(job) {
-            return answer;
-        }
-        loop {
-            let taken = unpoisoned(ticket.answer.lock()).take();
-            match taken {
-                Some(answer) => return answer,
-                // It may wake early; the answer decides.
-                None => {
-                    let _ = ticket.waiter.park(None);
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.lock().open -= 1;
-        self.0.answered.notify_all();
-    }
 }
 
 #[derive(Default)]
@@ -104,77 +60,81 @@ struct Queue {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
-    /// Requests whose answer is not given yet, waiting ones included.
-    open: usize,
     running: usize,
     initialized: bool,
     stopping: bool,
 }
 
 impl Workers {
-    pub(crate) fn new(
-        platform: Arc<dyn Platform>,
+    /// Starts the first thread, so that the first request need not; `most` is how many activations
+    /// may overlap.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(
+        contract: Arc<dyn Contract>,
         action: Action,
         logs: LogStreams,
         most: usize,
         orphans: Orphans,
-    ) -> Self {
-        Workers {
-            platform,
+    ) -> io::Result<Arc<Self>> {
+        let workers = Arc::new(Workers {
+            contract,
             action: RwLock::new(action),
             logs,
             most,
             orphans,
             queue: Mutex::default(),
             changed: Condvar::new(),
-            answered: Condvar::new(),
-        }
+        });
+        workers.add_thread(&mut workers.lock())?;
+        Ok(workers)
     }
 
-    /// Starts the first thread, so that the first request need not.
-    pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
-        self.add_thread(&mut self.lock())
-    }
-
-    /// A request is open from here until the returned value is dropped.
-    pub(crate) fn open(self: &Arc<Self>) -> Open {
-        self.lock().open += 1;
-        Open(Arc::clone(self))
-    }
-
-    /// Queues a job, with one more thread for it where that is allowed.
-    fn push(self: &Arc<Self>, job: Job) -> Result<(), Answer> {
+    /// Queues a request, with one more thread for it where that is allowed.
+    pub(crate) fn submit(self: &Arc<Self>, request: Request, reply_to: Box<dyn ReplyTo>) {
         let mut queue = self.lock();
-        if queue.idle <= queue.jobs.len() && queue.threads < self.most {
+        let is_queued = queue.idle <= queue.jobs.len();
+        if is_queued && queue.threads < self.most {
             // Without another thread the job waits for one of those that are there.
             if let Err(e) = self.add_thread(&mut queue)
                 && queue.threads == 0
             {
+                drop(queue);
                 let text = format!("No thread can be started: {e}.");
-                return Err(Answer::HostFailed(text));
+                return reply_to.reply(self.contract.encode(Done::Failed(text)));
             }
         }
-        queue.jobs.push_back(job);
+        queue.jobs.push_back(Job {
+            request,
+            arrived: Instant::now(),
+            is_queued,
+            reply_to,
+        });
         drop(queue);
         self.changed.notify_one();
-        Ok(())
     }
 
-    /// The proxy's state, for `/healthz`. Waits for nothing that an action could hold.
-    pub(crate) fn health(&self) -> Answer {
+    /// The proxy's state, for `/healthz`, as JSON. Waits for nothing that an action could hold.
+    pub(crate) fn health(&self) -> String {
         let queue = self.lock();
-        Answer::Healthy(format!(
+        format!(
             "{{\"status\":\"{}\",\"initialized\":{},\"running\":{},\"waiting\":{}}}",
             if queue.stopping { "stopping" } else { "ok" },
             queue.initialized,
             queue.running,
             queue.jobs.len(),
-        ))
+        )
     }
 
-    /// Whether runs are still taken.
+    /// Whether runs are not taken any more.
     pub(crate) fn is_stopping(&self) -> bool {
         self.lock().stopping
+    }
+
+    /// The reply to a run that is not taken any more.
+    pub(crate) fn shutting_down(&self) -> Reply {
+        self.contract.encode(Done::ShuttingDown)
     }
 
     /// From now on runs are refused, those that wait included. They are answered at once: the
@@ -182,28 +142,14 @@ impl Workers {
     pub(crate) fn stop(&self) {
         let mut queue = self.lock();
         queue.stopping = true;
-        let (runs, inits): (VecDeque<_>, _) = std::mem::take(&mut queue.jobs)
+        let (runs, others): (VecDeque<_>, _) = std::mem::take(&mut queue.jobs)
             .into_iter()
-            .partition(|job| matches!(job.task, Task::Run(_)));
-        queue.jobs = inits;
+            .partition(|job| job.request.purpose == Purpose::Run);
+        queue.jobs = others;
         drop(queue);
-        for Job { ticket, .. } in runs {
-            ticket.give(Answer::ShuttingDown);
+        for Job { reply_to, .. } in runs {
+            reply_to.reply(self.shutting_down());
         }
-    }
-
-    /// Waits until every request is answered; false if that takes longer than `time`.
-    pub(crate) fn wait_answered(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        let mut queue = self.lock();
-        while queue.open > 0 {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            queue = unpoisoned(self.answered.wait_timeout(queue, left)).0;
-        }
-        true
     }
 
     fn add_thread(self: &Arc<Self>, queue: &mut Queue) -> io::Result<()> {
@@ -219,24 +165,27 @@ impl Workers {
         // Bytes of the messages since memory was last given back.
         let mut handled = 0;
         loop {
-            let Job {
-                task,
-                arrived,
-                ticket,
-            } = self.next(&mut handled);
-            let (Task::Init(body) | Task::Run(body)) = &task;
-            handled += body.len();
-            // A hook of a derived runtime may panic; that costs its request and no more.
-            let answer = panic::catch_unwind(AssertUnwindSafe(|| self.answer(task, arrived)))
-                .unwrap_or_else(|_| {
-                    Answer::HostFailed("The proxy failed to answer this request.".to_owned())
-                });
-            if let Answer::Result(result) = &answer {
-                handled += result.len();
+            let mut job = self.next(&mut handled);
+            if job.is_queued && job.reply_to.is_abandoned() {
+                self.lock().running -= 1;
+                job.reply_to.abandon();
+                continue;
             }
-            self.logs.end(answer.end_of_logs());
+            handled += job.request.body.len();
+            // It waits while sentinels are written, for as long as the log takes them; the queue,
+            // and with it `/healthz`, must not.
+            self.logs.begin();
+            // A hook of a derived runtime may panic; that costs its request and no more.
+            let reply =
+                panic::catch_unwind(AssertUnwindSafe(|| self.answer(job.request, job.arrived)))
+                    .unwrap_or_else(|_| {
+                        let text = "The proxy failed to answer this request.".to_owned();
+                        self.contract.encode(Done::Failed(text))
+                    });
+            handled += reply.body.len();
+            self.logs.end(reply.end_of_logs);
             self.lock().running -= 1;
-            ticket.give(answer);
+            job.reply_to.reply(reply);
             self.orphans.look();
         }
     }
@@ -247,10 +196,6 @@ impl Workers {
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 queue.running += 1;
-                // It waits while sentinels are written, for as long as the log takes them; the
-                // queue, and with it `/healthz`, must not.
-                drop(queue);
-                self.logs.begin();
                 return job;
             }
             queue.idle += 1;
@@ -271,33 +216,62 @@ impl Workers {
         }
     }
 
-    fn answer(&self, task: Task, arrived: Instant) -> Answer {
+    /// One request, from its bytes to its reply; the logs have all but the sentinels then.
+    fn answer(&self, request: Request, arrived: Instant) -> Reply {
         let (mut stdout, mut stderr) = self.logs.sinks();
-        let mut logs = actionproxy_core::Logs {
+        let mut logs = Logs {
             stdout: &mut stdout,
             stderr: &mut stderr,
         };
-        match task {
-            Task::Init(body) => {
-                let mut action = unpoisoned(self.action.write());
-                let answer = self.platform.init(&mut action, body, &mut logs);
-                self.lock().initialized = action.is_initialized();
-                answer
+        let moment = Moment {
+            now: SystemTime::now(),
+            waited: arrived.elapsed(),
+        };
+        let mut reply = match self.contract.decode(request, moment) {
+            Ok(Asked { task, logged }) => {
+                log(logged, &mut logs);
+                let done = self.perform(task, &mut logs);
+                self.contract.encode(done)
             }
-            Task::Run(_) if self.is_stopping() => Answer::ShuttingDown,
-            Task::Run(body) => {
-                let action = unpoisoned(self.action.read());
-                let moment = Moment {
-                    now: SystemTime::now(),
-                    waited: arrived.elapsed(),
-                };
-                self.platform.run(&action, body, moment, &mut logs)
+            Err(reply) => reply,
+        };
+        log(std::mem::take(&mut reply.logged), &mut logs);
+        reply
+    }
+
+    fn perform(&self, task: Task, logs: &mut Logs<'_>) -> Done {
+        let (init, run) = match task {
+            Task::Run(_) if self.is_stopping() => return Done::ShuttingDown,
+            Task::Run(run) => {
+                return Done::Run(unpoisoned(self.action.read()).run(run, logs));
             }
+            Task::Init(init) => (init, None),
+            Task::InitThenRun(init, run) => (init, Some(run)),
+        };
+        let mut action = unpoisoned(self.action.write());
+        let result = action.init(init, logs);
+        self.lock().initialized = action.is_initialized();
+        match run {
+            Some(run) if result.is_ok() => {
+                Done::Run(RwLockWriteGuard::downgrade(action).run(run, logs))
+            }
+            _ => Done::Init(result),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         unpoisoned(self.queue.lock())
+    }
+}
+
+fn log(lines: Vec<LogLine>, logs: &mut Logs<'_>) {
+    for line in lines {
+        match line {
+            LogLine::Note(text) => logs.note(text),
+            LogLine::Stderr(text) => {
+                let _ = logs.stderr.write_all(format!("{text}\n").as_bytes());
+            }
+        }
     }
 }
 

@@ -18,6 +18,9 @@ use settings::SETTINGS;
 pub(crate) struct Options {
     pub host: IpAddr,
     pub port: u16,
+    pub listen: Listen,
+    /// Permissions of a Unix socket.
+    pub listen_mode: u32,
     /// `None`: `/action` where it exists, else a directory of our own.
     pub action_dir: Option<PathBuf>,
     pub max_body: u64,
@@ -31,11 +34,22 @@ pub(crate) struct Options {
     pub config: Config,
 }
 
+/// What to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// The host and port of the options.
+    Tcp,
+    /// A socket at this path.
+    Unix(PathBuf),
+}
+
 impl Options {
     fn new(config: Config) -> Self {
         Options {
             host: IpAddr::from([0, 0, 0, 0]),
             port: 8080,
+            listen: Listen::Tcp,
+            listen_mode: 0o660,
             action_dir: None,
             max_body: 100 << 20,
             max_connections: 1024,

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use actionproxy_core::{Reinit, VerifyPolicy};
 
-use super::Options;
 use super::values::{
-    COUNT, SIZE, SWITCH, TIME, TIME_OR_OFF, count, optional_time, size, switch, time,
+    COUNT, MODE, SIZE, SWITCH, TIME, TIME_OR_OFF, count, mode, optional_time, size, switch, time,
 };
+use super::{Listen, Options};
 
 /// One setting. A flag beats the variables; of several variables the first that is set counts.
 pub(super) struct Setting {
@@ -37,6 +37,29 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "8080",
         help: "port to listen on; 0 takes a free one, named in the first log line",
         apply: |o, v| set(&mut o.port, v.parse().ok(), "a number from 0 to 65535"),
+    },
+    Setting {
+        flag: "listen",
+        value: "WHERE",
+        variables: &["ACTIONPROXY_LISTEN"],
+        default: "tcp",
+        help: "`tcp`: on host and port; `unix:PATH`: on a Unix socket instead",
+        apply: |o, v| {
+            let unix = v.strip_prefix("unix:").filter(|path| !path.is_empty());
+            let listen = match v {
+                "tcp" => Some(Listen::Tcp),
+                _ => unix.map(|path| Listen::Unix(PathBuf::from(path))),
+            };
+            set(&mut o.listen, listen, "`tcp` or `unix:PATH`")
+        },
+    },
+    Setting {
+        flag: "listen-mode",
+        value: "MODE",
+        variables: &["ACTIONPROXY_LISTEN_MODE"],
+        default: "0660",
+        help: "permissions of a Unix socket, in octal",
+        apply: |o, v| set(&mut o.listen_mode, mode(v), MODE),
     },
     Setting {
         flag: "action-dir",

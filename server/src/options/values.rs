@@ -5,6 +5,7 @@ use std::time::Duration;
 pub(super) const TIME: &str = "a time such as 200ms, 10s or 5m";
 pub(super) const TIME_OR_OFF: &str = "a time such as 200ms, 10s or 5m, or `off`";
 pub(super) const SIZE: &str = "a size such as 4096, 64K, 100M or 1G";
+pub(super) const MODE: &str = "permissions in octal, from 0 to 0777";
 pub(super) const COUNT: &str = "a number from 1";
 pub(super) const SWITCH: &str = "`1`, `true`, `0` or `false`";
 
@@ -39,6 +40,12 @@ pub(super) fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(unit)
+}
+
+pub(super) fn mode(text: &str) -> Option<u32> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777 && !text.starts_with('+'))
 }
 
 pub(super) fn count(text: &str) -> Option<u64> {

@@ -5,13 +5,16 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use actionproxy_core::{
-    Action, Code, Digest, Ended, Fault, InitError, InitRequest, Logs, RunError, RunRequest,
-    TimeLimit,
+    Code, Digest, Ended, Fault, InitError, InitRequest, Outcome, RunError, RunRequest, TimeLimit,
 };
 
-use crate::answer::Answer;
 use crate::message::{self, Body, Fields};
-use crate::{Moment, Platform, Route};
+use crate::reply::{LogLine, Reply};
+use crate::{Asked, Contract, Done, Endpoint, Moment, Purpose, Request, Task};
+
+mod answer;
+
+use answer::Answer;
 
 /// The line that ends the logs of an activation.
 const SENTINEL: &str = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX";
@@ -27,83 +30,33 @@ pub struct OpenWhisk {
     pub enforce_deadline: bool,
 }
 
-impl Platform for OpenWhisk {
-    fn route(&self, method: &str, path: &str) -> Result<Route, Answer> {
-        let route = match path.split_once('?').map_or(path, |(path, _)| path) {
-            "/init" => Route::Init,
-            "/run" => Route::Run,
-            _ => {
-                return Err(Answer::NotFound {
-                    path: path.to_owned(),
-                });
-            }
-        };
-        match method {
-            "POST" => Ok(route),
-            _ => Err(Answer::MethodNotAllowed {
-                method: method.to_owned(),
-                path: path.to_owned(),
-                allowed: "POST",
+impl Contract for OpenWhisk {
+    fn endpoints(&self) -> Vec<Endpoint> {
+        [("/init", Purpose::Init), ("/run", Purpose::Run)]
+            .map(|(path, purpose)| Endpoint {
+                path,
+                methods: vec!["POST"],
+                purpose,
+            })
+            .to_vec()
+    }
+
+    fn decode(&self, request: Request, moment: Moment) -> Result<Asked, Reply> {
+        match request.purpose {
+            Purpose::Init => Ok(Asked {
+                task: Task::Init(init_request(request.body).map_err(Answer::BadInit)?),
+                logged: Vec::new(),
             }),
+            Purpose::Run => self.run_request(request.body, moment),
         }
     }
 
-    fn init(&self, action: &mut Action, body: Vec<u8>, logs: &mut Logs<'_>) -> Answer {
-        let request = match init_request(body) {
-            Ok(request) => request,
-            Err(text) => return Answer::BadInit(text),
-        };
-        let error = match action.init(request, logs) {
-            Ok(()) => return Answer::Initialized,
-            Err(error) => error,
-        };
-        match &error {
-            InitError::AlreadyInitialized => {
-                // Upstream's own words, where users look for them.
-                let _ = writeln!(logs.stderr, "{}", Answer::AlreadyInitialized);
-                Answer::AlreadyInitialized
-            }
-            InitError::TimedOut { limit } => {
-                logs.note(&error);
-                Answer::InitStopped(format!(
-                    "The initialization was stopped: it passed its time limit of {} ms.",
-                    limit.as_millis()
-                ))
-            }
-            _ => {
-                logs.note(&error);
-                match error.fault() {
-                    Fault::Host => Answer::HostFailed(sentence(&error)),
-                    Fault::Action | Fault::Caller => Answer::InitFailed,
-                }
-            }
-        }
-    }
-
-    fn run(&self, action: &Action, body: Vec<u8>, moment: Moment, logs: &mut Logs<'_>) -> Answer {
-        let request = match self.run_request(body, moment, logs) {
-            Ok(request) => request,
-            Err(answer) => return answer,
-        };
-        let error = match action.run(request, logs) {
-            Ok(outcome) => {
-                if let Ended::Signaled(_) = outcome.ended {
-                    logs.note(outcome.ended);
-                }
-                return Answer::Result(outcome.result);
-            }
-            Err(error) => error,
-        };
-        logs.note(&error);
-        match &error {
-            RunError::Verify(_) => Answer::NoBinary,
-            RunError::TimedOut { .. } | RunError::Stopped | RunError::ResultTooLarge { .. } => {
-                Answer::RunStopped(sentence(&error))
-            }
-            _ => match error.fault() {
-                Fault::Host => Answer::HostFailed(sentence(&error)),
-                Fault::Action | Fault::Caller => Answer::NoResult,
-            },
+    fn encode(&self, done: Done) -> Reply {
+        match done {
+            Done::Init(result) => init_reply(result),
+            Done::Run(result) => run_reply(result),
+            Done::Failed(text) => Answer::HostFailed(text).into(),
+            Done::ShuttingDown => Answer::ShuttingDown.into(),
         }
     }
 
@@ -112,23 +65,71 @@ impl Platform for OpenWhisk {
     }
 }
 
+fn init_reply(result: Result<(), InitError>) -> Reply {
+    let error = match result {
+        Ok(()) => return Answer::Initialized.into(),
+        Err(error) => error,
+    };
+    let answer = match &error {
+        // Upstream's own words, where users look for them.
+        InitError::AlreadyInitialized => {
+            let line = LogLine::Stderr(Answer::AlreadyInitialized.to_string());
+            return with_log(Answer::AlreadyInitialized, line);
+        }
+        InitError::TimedOut { limit } => Answer::InitStopped(format!(
+            "The initialization was stopped: it passed its time limit of {} ms.",
+            limit.as_millis()
+        )),
+        error => match error.fault() {
+            Fault::Host => Answer::HostFailed(sentence(error)),
+            Fault::Action | Fault::Caller => Answer::InitFailed,
+        },
+    };
+    with_log(answer, LogLine::Note(error.to_string()))
+}
+
+fn run_reply(result: Result<Outcome, RunError>) -> Reply {
+    let error = match result {
+        Ok(Outcome { result, ended }) => {
+            let mut reply = Reply::from(Answer::Result(result));
+            if let Ended::Signaled(_) = ended {
+                reply.logged.push(LogLine::Note(ended.to_string()));
+            }
+            return reply;
+        }
+        Err(error) => error,
+    };
+    let answer = match &error {
+        RunError::Verify(_) => Answer::NoBinary,
+        RunError::TimedOut { .. } | RunError::Stopped | RunError::ResultTooLarge { .. } => {
+            Answer::RunStopped(sentence(&error))
+        }
+        error => match error.fault() {
+            Fault::Host => Answer::HostFailed(sentence(error)),
+            Fault::Action | Fault::Caller => Answer::NoResult,
+        },
+    };
+    with_log(answer, LogLine::Note(error.to_string()))
+}
+
+fn with_log(answer: Answer, line: LogLine) -> Reply {
+    let mut reply = Reply::from(answer);
+    reply.logged.push(line);
+    reply
+}
+
 impl OpenWhisk {
     /// Reads a run body. The argument keeps the body's buffer.
-    fn run_request(
-        &self,
-        mut body: Vec<u8>,
-        moment: Moment,
-        logs: &mut Logs<'_>,
-    ) -> Result<RunRequest, Answer> {
+    fn run_request(&self, mut body: Vec<u8>, moment: Moment) -> Result<Asked, Reply> {
         let message = match message::parse(&body).map_err(Answer::BadRun)? {
             Body::Object(message) => message,
-            Body::Other(_) => return Err(Answer::BadArgument),
+            Body::Other(_) => return Err(Answer::BadArgument.into()),
         };
         let argument = match message.value("value") {
             None => None,
             Some(value) => match message::kind(value) {
                 "an object" | "an array" => Some(message::place(&body, value)),
-                _ => return Err(Answer::BadArgument),
+                _ => return Err(Answer::BadArgument.into()),
             },
         };
         let (metadata, skip) = match message.raw("activation") {
@@ -138,25 +139,28 @@ impl OpenWhisk {
                 (inner.unwrap_or_default(), "")
             }
         };
-        let mut request = RunRequest::default();
+        let mut run = RunRequest::default();
         for (name, raw) in metadata.iter().filter(|(name, _)| *name != skip) {
             if let Some(value) = message::variable(raw) {
-                request
-                    .env
+                run.env
                     .push((format!("__OW_{}", name.to_uppercase()), value));
             }
         }
+        let mut logged = Vec::new();
         if self.enforce_deadline {
-            request.time_limit = deadline(&metadata, moment, logs)?;
+            run.time_limit = deadline(&metadata, moment, &mut logged)?;
         }
-        request.argument = match argument {
+        run.argument = match argument {
             None => b"{}".to_vec(),
             Some(range) => {
                 keep_one_line(&mut body, range);
                 body
             }
         };
-        Ok(request)
+        Ok(Asked {
+            task: Task::Run(run),
+            logged,
+        })
     }
 }
 
@@ -180,15 +184,15 @@ fn keep_one_line(body: &mut Vec<u8>, range: Range<usize>) {
 fn deadline(
     metadata: &Fields<'_>,
     Moment { now, waited }: Moment,
-    logs: &mut Logs<'_>,
-) -> Result<Option<TimeLimit>, Answer> {
+    logged: &mut Vec<LogLine>,
+) -> Result<Option<TimeLimit>, Reply> {
     let Some(text) = metadata.value("deadline").and_then(message::variable) else {
         return Ok(None);
     };
     let Ok(millis) = text.trim().parse::<u64>() else {
-        logs.note(format_args!(
+        logged.push(LogLine::Note(format!(
             "ignored the deadline {text:?}: expected milliseconds since 1970"
-        ));
+        )));
         return Ok(None);
     };
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
@@ -202,8 +206,8 @@ fn deadline(
         (Some(_), None) => {
             let text =
                 "The action was not started: its deadline passed while it waited for others.";
-            logs.note(text);
-            Err(Answer::RunStopped(text.to_owned()))
+            let line = LogLine::Note(text.to_owned());
+            Err(with_log(Answer::RunStopped(text.to_owned()), line))
         }
     }
 }

@@ -1,0 +1,381 @@
+//! One connection: from the bytes of a request to its exchange, and from there to the next.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Request;
+use super::body::BodyReader;
+use super::budget::Share;
+use super::connections::{Id, Keeping, Time};
+use super::coroutine::{self, Waiter};
+use super::exchange::Exchange;
+use super::head::{Framing, Head, HeadReader};
+use super::refusal::Refusal;
+use super::reply::{Content, Frame, Outgoing, Persistence, Reply};
+use super::server::Server;
+use super::socket::{Received, Socket};
+
+/// Room for a head and a small body.
+const FIRST: usize = 8 << 10;
+/// Bytes of a body taken at once.
+const CHUNK: usize = 32 << 10;
+/// Bytes after which other connections have their turn.
+const TURN: usize = 4 << 20;
+/// Bytes that count as a sign of life: fewer in an idle timeout, and the connection is stuck.
+const SIGN_OF_LIFE: usize = 64 << 10;
+/// A body that nobody wants is read and dropped up to this length, to keep the connection.
+const MAX_SKIPPED: u64 = 64 << 10;
+/// Bytes dropped at once while only the client's end is waited for.
+const SCRATCH: usize = 4 << 10;
+/// How often so many are dropped before others have their turn.
+const DROPS: usize = 64;
+
+/// An open connection. Where it is dropped, it is closed.
+#[derive(Debug)]
+pub(super) struct Connection {
+    server: Arc<Server>,
+    id: Id,
+    socket: Socket,
+    /// What has come and is not used yet. Empty while it is kept.
+    buffer: Vec<u8>,
+    share: Share,
+    /// Made where a coroutine has to wait for the first time.
+    waiter: Option<Waiter>,
+    parting: Option<Instant>,
+}
+
+/// Why a request does not become one.
+enum Failure {
+    /// Nothing has come of it, and nothing will: the client is gone, or was only idle.
+    Gone,
+    /// Nothing has come yet after all.
+    Nothing,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Failure::Refused(refusal)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(_: io::Error) -> Self {
+        Failure::Gone
+    }
+}
+
+impl Connection {
+    pub(super) fn new(server: Arc<Server>, id: Id, socket: Socket) -> Self {
+        Connection {
+            share: Share::new(&server.budget),
+            server,
+            id,
+            socket,
+            buffer: Vec::new(),
+            waiter: None,
+            parting: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> Id {
+        self.id
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.socket.is_readable()
+    }
+
+    /// When the client was told the end.
+    pub(super) fn parting_since(&self, now: Instant) -> Instant {
+        self.parting.unwrap_or(now)
+    }
+
+    pub(super) fn set_parting_since(&mut self, begun: Instant) {
+        self.parting = Some(begun);
+    }
+
+    /// Reads one request and hands it to the service, or refuses it. In a coroutine.
+    pub(super) fn read(mut self) {
+        let head = match self.read_head() {
+            Ok(head) => head,
+            Err(failure) => return self.fail(failure),
+        };
+        let frame = Frame {
+            minor: head.minor,
+            persistence: match head.persistent {
+                true => Persistence::Keep,
+                false => Persistence::Close,
+            },
+            content: match head.method() {
+                "HEAD" => Content::HeadOnly,
+                _ => Content::Whole,
+            },
+        };
+        let (route, mut reader) = match self.admit(&head) {
+            Ok(admitted) => admitted,
+            Err(reply) => return self.reply_unread(&head, frame, reply),
+        };
+        if head.expects_continue && !reader.is_done() && self.buffer.is_empty() {
+            // A client that is not told goes on by itself (RFC 9110, section 10.1.1).
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let _ = self.socket.send(&[IoSlice::new(interim)]);
+        }
+        let body = match self.read_body(&mut reader) {
+            Ok(body) => body,
+            Err(failure) => return self.fail(failure),
+        };
+        let server = Arc::clone(&self.server);
+        let exchange = Exchange::begin(self, frame);
+        server
+            .service
+            .serve(route, Request { head, body }, exchange);
+    }
+
+    /// Where a request goes, and the reader of its body.
+    fn admit(&self, head: &Head) -> Result<(usize, BodyReader), Reply> {
+        let route = self.server.route(head)?;
+        self.server.service.admit(route, head)?;
+        let reader = BodyReader::new(head.framing, self.server.limits.max_body)?;
+        Ok((route, reader))
+    }
+
+    fn read_head(&mut self) -> Result<Head, Failure> {
+        let mut reader = HeadReader::default();
+        if !self.buffer.is_empty()
+            && let Some(head) = reader.read(&mut self.buffer)?
+        {
+            return Ok(head);
+        }
+        loop {
+            self.buffer.reserve(FIRST);
+            match self.socket.receive(&mut self.buffer)? {
+                Received::Bytes => {}
+                Received::Nothing if self.buffer.is_empty() => return Err(Failure::Nothing),
+                Received::Nothing => {
+                    self.wait()?;
+                    continue;
+                }
+                Received::End if self.buffer.iter().all(|b| matches!(b, b'\r' | b'\n')) => {
+                    return Err(Failure::Gone);
+                }
+                Received::End => {
+                    return Err(Failure::Refused(Refusal::Malformed(
+                        "The head of the request ended early.".to_owned(),
+                    )));
+                }
+            }
+            if let Some(head) = reader.read(&mut self.buffer)? {
+                return Ok(head);
+            }
+        }
+    }
+
+    /// Memory grows with what comes, not with what is announced.
+    fn read_body(&mut self, reader: &mut BodyReader) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        if reader.left().is_some() {
+            body = std::mem::take(&mut self.buffer);
+            self.buffer = reader.take_whole(&mut body, 0);
+        }
+        let (mut unpaused, mut unnoted) = (0, 0);
+        while !reader.is_done() {
+            let before = body.len();
+            let received = match reader.left() {
+                Some(left) => {
+                    let room = body.len().max(CHUNK);
+                    body.reserve_exact(usize::try_from(left).map_or(room, |left| left.min(room)));
+                    let received = self.socket.receive(&mut body)?;
+                    self.buffer = reader.take_whole(&mut body, before);
+                    received
+                }
+                None => self.read_chunked(reader, &mut body)?,
+            };
+            match received {
+                Received::Bytes => {}
+                Received::Nothing => self.wait()?,
+                Received::End => {
+                    let text = match reader.left() {
+                        Some(left) => format!(
+                            "The body ended early: expected {} bytes, found {}.",
+                            body.len() as u64 + left,
+                            body.len()
+                        ),
+                        None => "The chunked body ended early.".to_owned(),
+                    };
+                    return Err(Failure::Refused(Refusal::Malformed(text)));
+                }
+            }
+            if !self.share.set(body.len() as u64) {
+                return Err(Failure::Refused(Refusal::Overloaded));
+            }
+            let read = body.len() - before;
+            unnoted += read;
+            if unnoted >= SIGN_OF_LIFE {
+                self.server.connections.note_moving(self.id);
+                unnoted = 0;
+            }
+            unpaused += read;
+            if unpaused >= TURN {
+                coroutine::pause();
+                unpaused = 0;
+            }
+        }
+        Ok(body)
+    }
+
+    /// Takes what is there of a chunked body; where nothing is, what comes.
+    fn read_chunked(
+        &mut self,
+        reader: &mut BodyReader,
+        body: &mut Vec<u8>,
+    ) -> Result<Received, Failure> {
+        if self.buffer.is_empty() {
+            self.buffer.reserve(CHUNK);
+            let received = self.socket.receive(&mut self.buffer)?;
+            if received != Received::Bytes {
+                return Ok(received);
+            }
+        }
+        let taken = reader.take_chunked(&self.buffer, body)?;
+        self.buffer.drain(..taken);
+        Ok(Received::Bytes)
+    }
+
+    /// Waits for the client, for as long as it may be still.
+    fn wait(&mut self) -> Result<(), Failure> {
+        if self.waiter.is_none() {
+            let waiter = Waiter::new(self.socket.clone())?;
+            let waker = waiter.waker();
+            self.server.connections.set_waker(self.id, waker);
+            self.waiter = Some(waiter);
+        }
+        if self.server.connections.time(self.id) == Time::Up {
+            return Err(Failure::Refused(Refusal::TimedOut));
+        }
+        if let Some(waiter) = &self.waiter {
+            waiter.wait();
+        }
+        Ok(())
+    }
+
+    fn fail(self, failure: Failure) {
+        match failure {
+            Failure::Gone => {}
+            Failure::Nothing => self.next(),
+            Failure::Refused(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Refuses what cannot be read to its end, and closes.
+    pub(super) fn refuse(self, refusal: Refusal) {
+        let frame = Frame {
+            minor: 1,
+            persistence: Persistence::Close,
+            content: Content::Whole,
+        };
+        Exchange::begin(self, frame).reply(refusal.into());
+    }
+
+    /// Replies to a request whose body does not matter: a short one is read, so that the connection
+    /// can be kept; behind a long one it is closed.
+    fn reply_unread(mut self, head: &Head, mut frame: Frame, reply: Reply) {
+        let skipped = match head.framing {
+            Framing::None => Ok(()),
+            // One that waits for `100 Continue` must not be told to go on only to be ignored.
+            Framing::Length(0..=MAX_SKIPPED) if !head.expects_continue => {
+                match BodyReader::new(head.framing, MAX_SKIPPED) {
+                    Ok(mut reader) => self.read_body(&mut reader).map(drop),
+                    Err(refusal) => Err(Failure::Refused(refusal)),
+                }
+            }
+            Framing::Length(_) | Framing::Chunked => {
+                frame.persistence = Persistence::Close;
+                Ok(())
+            }
+        };
+        match skipped {
+            Ok(()) => Exchange::begin(self, frame).reply(reply),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Sends what is left of a reply. In a coroutine. False where the client does not take it.
+    pub(super) fn send(&mut self, outgoing: &mut Outgoing) -> bool {
+        let mut noted = outgoing.sent();
+        self.server.connections.note_moving(self.id);
+        let mut unpaused = noted;
+        loop {
+            match outgoing.send(&self.socket) {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(_) => return false,
+            }
+            if outgoing.sent() - noted >= SIGN_OF_LIFE {
+                noted = outgoing.sent();
+                self.server.connections.note_moving(self.id);
+            }
+            if outgoing.sent() - unpaused >= TURN {
+                unpaused = outgoing.sent();
+                coroutine::pause();
+            }
+            if self.wait().is_err() {
+                // Else the kernel would keep what the client does not read.
+                self.socket.reset_at_close();
+                return false;
+            }
+        }
+    }
+
+    /// After a reply: on to the next request.
+    pub(super) fn next(mut self) {
+        self.share.clear();
+        self.waiter = None;
+        if self.buffer.is_empty() {
+            // An idle connection holds no buffer.
+            self.buffer = Vec::new();
+            let server = Arc::clone(&self.server);
+            return server.keep(self, Keeping::Idle);
+        }
+        self.server.connections.note_moving(self.id);
+        // Where there is no memory for it, the connection goes.
+        let _ = coroutine::spawn(move || self.read());
+    }
+
+    /// After the last reply: lets the client finish sending and read it. Closing at once, with
+    /// bytes unread, would make the kernel reset the connection and the client lose the reply.
+    pub(super) fn part(mut self) {
+        if self.parting.is_none() {
+            self.socket.finish();
+            self.parting = Some(Instant::now());
+            self.buffer = Vec::new();
+            self.share.clear();
+            self.waiter = None;
+        }
+        let mut scratch = [0; SCRATCH];
+        for _ in 0..DROPS {
+            match self.socket.discard(&mut scratch) {
+                Ok(Received::Bytes) => {}
+                Ok(Received::Nothing) => break,
+                Ok(Received::End) | Err(_) => return,
+            }
+        }
+        let server = Arc::clone(&self.server);
+        server.keep(self, Keeping::Parting);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.server.leave(self.id);
+    }
+}

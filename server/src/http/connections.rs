@@ -1,0 +1,345 @@
+//! All open connections: how many there may be, and how long each may be still.
+//!
+//! What is idle, or parting, is owned here. Of the others it is known what they are doing, so that
+//! one that is still for too long can be told.
+//!
+//! A thread watches. It sleeps until the next time is up, and takes a late waking for what it is:
+//! the process was stopped, or frozen with its container, and every time that is up is up only by
+//! the clock. What came meanwhile lies in the kernel, and is looked at first.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::coroutine::Waker;
+
+/// How long a client that is told the end is given, from one sign of life to the next.
+const PARTING: Duration = Duration::from_secs(5);
+/// How much longer it may go on sending, in idle timeouts.
+const PARTINGS: u32 = 10;
+/// A waking that comes so much too late tells that the process did not run meanwhile.
+const LATE: Duration = Duration::from_millis(100);
+/// What a connection whose time is up is given then.
+const RESPITE: Duration = Duration::from_secs(1);
+/// The stack of a thread that only waits, in bytes.
+const SMALL_STACK: usize = 64 << 10;
+
+/// Tells a connection from all others, those too that are gone.
+pub(super) type Id = u64;
+
+/// The registry.
+#[derive(Debug)]
+pub(super) struct Connections {
+    state: Mutex<State>,
+    opened: Condvar,
+    most: usize,
+    idle: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: HashMap<Id, Entry>,
+    last: Id,
+    /// The watch waits for a first connection.
+    is_watch_asleep: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    place: Place,
+    since: Instant,
+    /// When its time is up; never for one that works.
+    until: Option<Instant>,
+    /// It has been given a respite.
+    is_respited: bool,
+}
+
+/// Where a connection is.
+#[derive(Debug)]
+enum Place {
+    /// Here, between two requests.
+    Idle(Connection),
+    /// Here, until the client has read its last reply and gone.
+    Parting(Connection, Instant),
+    /// In a coroutine's hands. It looks whether its time is up whenever it wakes.
+    Moving(Option<Waker>, Time),
+    /// In the service's hands, for as long as that takes.
+    Working,
+}
+
+/// Whether a connection may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Time {
+    Left,
+    /// It has been still for too long, or its place is needed.
+    Up,
+}
+
+/// Why a connection is kept here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    Idle,
+    Parting,
+}
+
+/// What became of the attempt to let one more connection in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Entrance {
+    Free,
+    /// Another one goes, as soon as its coroutine wakes.
+    Soon,
+    /// All of them work.
+    Full,
+}
+
+impl Connections {
+    /// Starts the watch, which calls `tick` whenever it wakes.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(super) fn new(
+        most: usize,
+        idle: Duration,
+        tick: impl Fn() + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let connections = Arc::new(Connections {
+            state: Mutex::default(),
+            opened: Condvar::new(),
+            most,
+            idle,
+        });
+        let watching = Arc::clone(&connections);
+        thread::Builder::new()
+            .name("watch".into())
+            .stack_size(SMALL_STACK)
+            .spawn(move || watching.watch(tick))?;
+        Ok(connections)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Makes room for one more connection: while there are too many, the one idle longest goes.
+    pub(super) fn make_room(&self) -> Entrance {
+        if self.lock().open.len() < self.most {
+            return Entrance::Free;
+        }
+        self.end_one()
+    }
+
+    /// Ends the connection idle longest, for the sake of its descriptor.
+    pub(super) fn end_one(&self) -> Entrance {
+        let (entrance, ended) = self.lock().end_one();
+        // It leaves the registry, which must not be locked then.
+        drop(ended);
+        entrance
+    }
+
+    /// A new connection's id.
+    pub(super) fn enter(&self) -> Id {
+        let mut state = self.lock();
+        state.last += 1;
+        let id = state.last;
+        let entry = self.entry(Place::Working, None);
+        state.open.insert(id, entry);
+        if std::mem::take(&mut state.is_watch_asleep) {
+            self.opened.notify_one();
+        }
+        id
+    }
+
+    pub(super) fn leave(&self, id: Id) {
+        let left = self.lock().open.remove(&id);
+        // A connection that is kept here leaves once more when it is dropped.
+        drop(left);
+    }
+
+    /// Keeps a connection until something comes from its client.
+    pub(super) fn keep(&self, connection: Connection, why: Keeping) {
+        let id = connection.id();
+        let now = Instant::now();
+        let entry = match why {
+            Keeping::Idle => self.entry(Place::Idle(connection), Some(now + self.idle)),
+            Keeping::Parting => {
+                let begun = connection.parting_since(now);
+                let until = (now + PARTING.min(self.idle)).min(begun + self.idle * PARTINGS);
+                self.entry(Place::Parting(connection, begun), Some(until))
+            }
+        };
+        self.lock().open.insert(id, entry);
+    }
+
+    /// Gives a connection out that is kept here.
+    pub(super) fn take(&self, id: Id) -> Option<(Connection, Keeping)> {
+        let mut state = self.lock();
+        let entry = state.open.get_mut(&id)?;
+        let moving = Place::Moving(None, Time::Left);
+        match std::mem::replace(&mut entry.place, moving) {
+            Place::Idle(connection) => {
+                entry.since = Instant::now();
+                entry.until = Some(entry.since + self.idle);
+                Some((connection, Keeping::Idle))
+            }
+            Place::Parting(connection, begun) => {
+                let mut connection = connection;
+                connection.set_parting_since(begun);
+                Some((connection, Keeping::Parting))
+            }
+            other => {
+                entry.place = other;
+                None
+            }
+        }
+    }
+
+    /// A connection moves bytes: its time begins anew.
+    pub(super) fn note_moving(&self, id: Id) {
+        if let Some(entry) = self.lock().open.get_mut(&id) {
+            entry.since = Instant::now();
+            entry.until = Some(entry.since + self.idle);
+            entry.is_respited = false;
+            if !matches!(entry.place, Place::Moving(..)) {
+                entry.place = Place::Moving(None, Time::Left);
+            }
+        }
+    }
+
+    /// The service works on a request.
+    pub(super) fn note_working(&self, id: Id) {
+        if let Some(entry) = self.lock().open.get_mut(&id) {
+            entry.place = Place::Working;
+            entry.until = None;
+            entry.is_respited = false;
+        }
+    }
+
+    /// What wakes the coroutine of a connection when its time is up.
+    pub(super) fn set_waker(&self, id: Id, waker: Waker) {
+        if let Some(entry) = self.lock().open.get_mut(&id)
+            && let Place::Moving(place, _) = &mut entry.place
+        {
+            *place = Some(waker);
+        }
+    }
+
+    /// Whether a moving connection may go on.
+    pub(super) fn time(&self, id: Id) -> Time {
+        match self.lock().open.get(&id) {
+            Some(Entry {
+                place: Place::Moving(_, time),
+                ..
+            }) => *time,
+            _ => Time::Left,
+        }
+    }
+
+    fn entry(&self, place: Place, until: Option<Instant>) -> Entry {
+        Entry {
+            place,
+            since: Instant::now(),
+            until,
+            is_respited: false,
+        }
+    }
+
+    fn watch(&self, tick: impl Fn()) {
+        loop {
+            let mut state = self.lock();
+            while state.open.is_empty() {
+                state.is_watch_asleep = true;
+                state = unpoisoned(self.opened.wait(state));
+            }
+            // Whatever is opened from now on has at least so much time.
+            let soon = Instant::now() + PARTING.min(self.idle);
+            let next = state.open.values().filter_map(|entry| entry.until).min();
+            let next = next.map_or(soon, |next| next.min(soon));
+            drop(state);
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            tick();
+            let now = Instant::now();
+            let was_stopped = now.saturating_duration_since(next) > LATE;
+            let ended = self.lock().end_still(now, was_stopped);
+            // Their descriptors are closed without the lock.
+            drop(ended);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        unpoisoned(self.state.lock())
+    }
+}
+
+impl State {
+    /// Ends those whose time is up, and gives back what is to be dropped.
+    fn end_still(&mut self, now: Instant, was_stopped: bool) -> Vec<Place> {
+        let mut ended = Vec::new();
+        self.open.retain(|_, entry| {
+            if entry.until.is_none_or(|until| until > now) {
+                return true;
+            }
+            // One whose request has come is idle no more: it is on its way to a coroutine.
+            let has_come = match &entry.place {
+                Place::Idle(connection) => connection.is_readable(),
+                _ => false,
+            };
+            if has_come || (was_stopped && !entry.is_respited) {
+                entry.until = Some(now + RESPITE);
+                entry.is_respited = true;
+                return true;
+            }
+            match &mut entry.place {
+                Place::Idle(_) | Place::Parting(..) => {
+                    ended.push(std::mem::replace(&mut entry.place, Place::Working));
+                    false
+                }
+                Place::Moving(waker, time) => {
+                    *time = Time::Up;
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                    // Its coroutine ends it; should it miss this, it is told again.
+                    entry.until = Some(now + RESPITE);
+                    true
+                }
+                Place::Working => true,
+            }
+        });
+        ended
+    }
+
+    /// Ends the one idle longest; where all are busy, one that waits for its client.
+    fn end_one(&mut self) -> (Entrance, Option<Entry>) {
+        let rank = |entry: &Entry| match &entry.place {
+            Place::Parting(..) => Some(0),
+            Place::Idle(_) => Some(1),
+            Place::Moving(_, Time::Left) => Some(2),
+            Place::Moving(_, Time::Up) | Place::Working => None,
+        };
+        let first = self
+            .open
+            .iter()
+            .filter_map(|(id, entry)| Some((rank(entry)?, entry.since, *id)))
+            .min();
+        let Some((_, _, id)) = first else {
+            return (Entrance::Full, None);
+        };
+        match self.open.get_mut(&id).map(|entry| &mut entry.place) {
+            Some(Place::Moving(waker, time)) => {
+                *time = Time::Up;
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+                (Entrance::Soon, None)
+            }
+            _ => (Entrance::Free, self.open.remove(&id)),
+        }
+    }
+}
+
+fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,163 @@
+//! Where connections come from: a TCP port, a Unix socket, or a listener that was handed over.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+/// Connections that wait while the proxy is not ready for them yet. The kernel may allow fewer.
+const BACKLOG: i32 = 1024;
+
+/// The first descriptor that a service manager hands over (sd_listen_fds(3)).
+const FIRST_INHERITED: RawFd = 3;
+
+/// A listening stream socket, not blocking.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    fd: OwnedFd,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Tcp(SocketAddr),
+    /// The path goes with the listener.
+    Unix(PathBuf),
+    Inherited(RawFd),
+}
+
+impl Listener {
+    /// Listens on a TCP port; 0 takes a free one. The port is this listener's alone.
+    ///
+    /// # Errors
+    /// The port is in use, or not for this user.
+    pub(crate) fn tcp(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let fd = OwnedFd::from(listener);
+        // Again, for a longer backlog than the standard library's.
+        rustix::net::listen(&fd, BACKLOG)?;
+        Ok(Listener {
+            fd,
+            origin: Origin::Tcp(address),
+        })
+    }
+
+    /// Listens on a Unix socket at `path` with the permissions `mode`. A socket that a process
+    /// left there which is gone is replaced.
+    ///
+    /// # Errors
+    /// Something else stands there, or the directory cannot be written.
+    pub(crate) fn unix(path: &Path, mode: u32) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket())
+            && UnixStream::connect(&path)
+                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+        {
+            fs::remove_file(&path)?;
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&fd, &SocketAddrUnix::new(&path)?)?;
+        let listener = Listener {
+            fd,
+            origin: Origin::Unix(path.clone()),
+        };
+        // Before it listens nobody can connect.
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+        rustix::net::listen(&listener.fd, BACKLOG)?;
+        Ok(listener)
+    }
+
+    /// The listeners that a service manager hands over: `LISTEN_FDS` of them from descriptor 3 on,
+    /// for the process `LISTEN_PID` (sd_listen_fds(3)). None where the variables are missing or
+    /// meant for another process.
+    ///
+    /// # Errors
+    /// One line that says what was handed over instead of listening stream sockets.
+    pub(crate) fn inherited(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<Self>, String> {
+        let number = |name: &str| variable(name).and_then(|value| value.parse::<RawFd>().ok());
+        let own = i32::try_from(std::process::id()).ok();
+        if number("LISTEN_PID") != own || own.is_none() {
+            return Ok(Vec::new());
+        }
+        let count = number("LISTEN_FDS").unwrap_or(0);
+        let last = FIRST_INHERITED.saturating_add(count);
+        (FIRST_INHERITED..last).map(adopt).collect()
+    }
+
+    /// Takes the path of a Unix socket away, so that nobody connects any more. For a process that
+    /// ends without letting go of it.
+    pub(super) fn remove_path(&self) {
+        if let Origin::Unix(path) = &self.origin {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    pub(super) fn accept(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        rustix::net::accept_with(&self.fd, flags)
+    }
+}
+
+fn adopt(number: RawFd) -> Result<Listener, String> {
+    let refused = |why: &dyn fmt::Display| {
+        format!(
+            "LISTEN_FDS: expected a listening stream socket as descriptor {number}, found {why}"
+        )
+    };
+    // SAFETY: borrowed for one call, which a number that is not open makes fail with EBADF.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC).map_err(|e| refused(&e))?;
+    // JUSTIFICATION: what a service manager hands over has no owner but its number.
+    // SAFETY: it is open, as the call before shows, and by the protocol it is this process's;
+    // nothing else here takes it.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    let listens = rustix::net::sockopt::socket_acceptconn(&fd).map_err(|e| refused(&e))?;
+    let kind = rustix::net::sockopt::socket_type(&fd).map_err(|e| refused(&e))?;
+    if !listens || kind != SocketType::STREAM {
+        return Err(refused(&"another one"));
+    }
+    rustix::io::ioctl_fionbio(&fd, true).map_err(|e| refused(&e))?;
+    Ok(Listener {
+        fd,
+        origin: Origin::Inherited(number),
+    })
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.remove_path();
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::Tcp(address) => address.fmt(f),
+            Origin::Unix(path) => write!(f, "unix:{}", path.display()),
+            Origin::Inherited(number) => write!(f, "descriptor {number}"),
+        }
+    }
+}
