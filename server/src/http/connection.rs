@@ -17,7 +17,7 @@ use super::server::Server;
 use super::socket::{Received, Socket};
 
 /// Room for a head and a small body.
-const FIRST: usize = 8 << 10;
+const FIRST: usize = 4 << 10;
 /// Bytes of a body taken at once.
 const CHUNK: usize = 32 << 10;
 /// Bytes after which other connections have their turn.

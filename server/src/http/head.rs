@@ -131,8 +131,7 @@ impl HeadReader {
 
 /// The head at the start of `bytes`, still without its text, and its length.
 fn parse(bytes: &[u8]) -> Result<Option<(usize, Head)>, Refusal> {
-    let mut fields: Vec<MaybeUninit<httparse::Header<'_>>> = Vec::with_capacity(MAX_FIELDS);
-    fields.resize_with(MAX_FIELDS, MaybeUninit::uninit);
+    let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,

@@ -44,6 +44,7 @@ impl Listener {
         let fd = OwnedFd::from(listener);
         // Again, for a longer backlog than the standard library's.
         rustix::net::listen(&fd, BACKLOG)?;
+        send_at_once(&fd);
         Ok(Listener {
             fd,
             origin: Origin::Tcp(address),
@@ -109,6 +110,12 @@ impl Listener {
     }
 }
 
+/// Connections have it from their listener (tcp(7)). A Unix socket has no such thing, and without
+/// it replies are only later.
+fn send_at_once(fd: &OwnedFd) {
+    let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
+}
+
 fn adopt(number: RawFd) -> Result<Listener, String> {
     let refused = |why: &dyn fmt::Display| {
         format!(
@@ -128,6 +135,7 @@ fn adopt(number: RawFd) -> Result<Listener, String> {
         return Err(refused(&"another one"));
     }
     rustix::io::ioctl_fionbio(&fd, true).map_err(|e| refused(&e))?;
+    send_at_once(&fd);
     Ok(Listener {
         fd,
         origin: Origin::Inherited(number),

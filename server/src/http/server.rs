@@ -22,7 +22,10 @@ use super::listener::Listener;
 use super::refusal::Refusal;
 use super::socket::Socket;
 
-/// Events taken at once, and connections accepted at once.
+/// Bytes have come, or the client's end.
+const READABLE: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP);
+
+/// Events taken at once.
 const BATCH: usize = 64;
 /// Batches in a row after which coroutines that wait for bytes have their turn.
 const TURN: usize = 16;
@@ -178,8 +181,7 @@ impl Server {
         let socket = connection.socket().clone();
         // In this order: whoever sees the event finds the connection.
         self.connections.keep(connection, why);
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ONESHOT;
-        if epoll::modify(&self.epoll, &socket, data(id), flags).is_err() {
+        if !self.watch_again(&socket, id, READABLE) {
             self.connections.leave(id);
         }
     }
@@ -237,36 +239,49 @@ impl Server {
         }
     }
 
+    /// Accepts one connection. Where there are more, the listener stays ready.
     fn accept(self: &Arc<Self>, listener: &Listener) {
-        for _ in 0..BATCH {
-            let fd = match listener.accept() {
-                Ok(fd) => fd,
-                Err(Errno::INTR | Errno::CONNABORTED) => continue,
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    if self.connections.end_one() != Entrance::Free {
-                        self.pause_accepting();
-                    }
-                    return;
+        let fd = match listener.accept() {
+            Ok(fd) => fd,
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                if self.connections.end_one() != Entrance::Free {
+                    self.pause_accepting();
                 }
-                Err(_) => return,
-            };
-            let entrance = self.connections.make_room();
-            let id = self.connections.enter();
-            let socket = Socket::new(fd);
-            let flags = epoll::EventFlags::ONESHOT;
-            let added = epoll::add(&self.epoll, &socket, data(id), flags);
-            let connection = Connection::new(Arc::clone(self), id, socket);
-            match (added, entrance) {
-                (Err(_), _) => {}
-                (Ok(()), Entrance::Full) => connection.refuse(Refusal::TooManyConnections),
-                (Ok(()), Entrance::Free) => self.keep(connection, Keeping::Idle),
-                (Ok(()), Entrance::Soon) => {
-                    self.keep(connection, Keeping::Idle);
-                    // A burst must not use up the descriptors before the others are gone.
-                    coroutine::pause();
-                }
+                return;
             }
+            Err(_) => return,
+        };
+        let entrance = self.connections.make_room();
+        let id = self.connections.enter();
+        let connection = Connection::new(Arc::clone(self), id, Socket::new(fd));
+        let socket = connection.socket().clone();
+        if entrance == Entrance::Full {
+            if self.watch(&socket, id, epoll::EventFlags::empty()) {
+                connection.refuse(Refusal::TooManyConnections);
+            }
+            return;
         }
+        // In this order: whoever sees an event finds the connection.
+        self.connections.keep(connection, Keeping::Idle);
+        if !self.watch(&socket, id, READABLE) {
+            self.connections.leave(id);
+        }
+        if entrance == Entrance::Soon {
+            // A burst must not use up the descriptors before the others are gone.
+            coroutine::pause();
+        }
+    }
+
+    /// Whether an event will tell, once, that something comes on `socket`, which is new.
+    fn watch(&self, socket: &Socket, id: Id, flags: epoll::EventFlags) -> bool {
+        let flags = flags | epoll::EventFlags::ONESHOT;
+        epoll::add(&self.epoll, socket, data(id), flags).is_ok()
+    }
+
+    /// The same for one that was watched before.
+    fn watch_again(&self, socket: &Socket, id: Id, flags: epoll::EventFlags) -> bool {
+        let flags = flags | epoll::EventFlags::ONESHOT;
+        epoll::modify(&self.epoll, socket, data(id), flags).is_ok()
     }
 
     /// Accepts nothing until a connection has left, or the watch wakes.

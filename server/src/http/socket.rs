@@ -29,8 +29,6 @@ pub(super) enum Received {
 
 impl Socket {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        // Only TCP has it, and only makes replies later where it fails.
-        let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
         Socket(Arc::new(fd))
     }
 
