@@ -6,12 +6,14 @@
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actionproxy_platforms::EndOfLogs;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+
+use crate::metrics::Metrics;
 
 /// How activations share the streams.
 pub(crate) struct LogStreams {
@@ -21,6 +23,8 @@ pub(crate) struct LogStreams {
     turn: Turn,
     /// Numbers the writers.
     writers: AtomicU64,
+    /// Where somebody looks at them.
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// Whether activations overlap.
@@ -40,25 +44,34 @@ struct State {
 }
 
 impl LogStreams {
-    pub(crate) fn new(sharing: Sharing, sentinel: &'static str) -> Self {
+    pub(crate) fn new(
+        sharing: Sharing,
+        sentinel: &'static str,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Self {
         LogStreams {
             sharing,
             sentinel,
             state: Mutex::default(),
             turn: Turn::default(),
             writers: AtomicU64::default(),
+            metrics,
         }
     }
 
     /// The two sinks of one activation.
     pub(crate) fn sinks(&self) -> (Sink<'_>, Sink<'_>) {
         let writer = self.writers.fetch_add(1, Ordering::Relaxed);
-        let sink = |stream| match self.sharing {
-            Sharing::Alone => Sink::Direct(Direct {
-                stream,
-                is_partial: false,
-            }),
-            Sharing::ByLine => Sink::Lines(Lines::new(stream, &self.turn, writer)),
+        let sink = |stream| Sink {
+            to: match self.sharing {
+                Sharing::Alone => To::Direct(Direct {
+                    stream,
+                    is_partial: false,
+                }),
+                Sharing::ByLine => To::Lines(Lines::new(stream, &self.turn, writer)),
+            },
+            stream,
+            metrics: self.metrics.as_deref(),
         };
         (sink(Stream::Stdout), sink(Stream::Stderr))
     }
@@ -105,16 +118,25 @@ impl Stream {
 
 /// One stream of one activation. When it is let go, its last line is complete: core sees to an
 /// action's lines, but a hook may write what it likes, or panic in the middle.
-pub(crate) enum Sink<'a> {
+pub(crate) struct Sink<'a> {
+    to: To<'a>,
+    stream: Stream,
+    metrics: Option<&'a Metrics>,
+}
+
+enum To<'a> {
     Direct(Direct),
     Lines(Lines<'a>),
 }
 
 impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Sink::Direct(direct) => direct.push(bytes),
-            Sink::Lines(lines) => lines.push(bytes),
+        if let Some(metrics) = self.metrics {
+            metrics.count_log(self.stream as usize, bytes.len());
+        }
+        match &mut self.to {
+            To::Direct(direct) => direct.push(bytes),
+            To::Lines(lines) => lines.push(bytes),
         }
         Ok(bytes.len())
     }

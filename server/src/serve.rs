@@ -16,6 +16,8 @@ use rustix::process::Resource;
 use crate::action_port::ActionPort;
 use crate::http::{self, Limits, Listener, Server};
 use crate::logs::{LogStreams, Sharing};
+use crate::metrics::Metrics;
+use crate::operator::Operator;
 use crate::options::{Listen, Options};
 use crate::process::{self, OwnDir};
 use crate::shutdown::{self, Shutdown, Woken};
@@ -46,11 +48,23 @@ pub(crate) fn serve(
     let stop = Stop::new().map_err(|e| format!("failed to start: {e}"))?;
     let action = open_action(&options, runner, stop.clone())?;
     announce(&options, &listeners, own_dir.as_ref());
-    let workers = start_workers(&options, &contract, action, &shutdown)?;
+    let metrics = options.operator_port.map(|_| Arc::<Metrics>::default());
+    let workers = start_workers(&options, &contract, action, &shutdown, metrics.clone())?;
     let port = ActionPort::new(&*contract, Arc::clone(&workers));
     http::configure_coroutines();
     let server = Server::start(listeners, Arc::new(port), limits(&options))
         .map_err(|e| format!("failed to start: {e}"))?;
+    if let (Some(port), Some(metrics)) = (options.operator_port, metrics) {
+        let (workers, server) = (Arc::clone(&workers), Arc::clone(&server));
+        let action_dir = options.config.action_dir.clone();
+        let operator = Operator {
+            workers,
+            server,
+            metrics,
+            action_dir,
+        };
+        start_operator(operator, SocketAddr::new(options.host, port))?;
+    }
     let ending = Ending::prepare(&options, &server, stop)?;
 
     let first = shutdown.wait(&ending.finished);
@@ -103,14 +117,31 @@ fn start_workers(
     contract: &Arc<dyn Contract>,
     action: Action,
     shutdown: &Shutdown,
+    metrics: Option<Arc<Metrics>>,
 ) -> Result<Arc<Workers>, String> {
     let (sharing, most) = match options.allow_concurrent {
         true => (Sharing::ByLine, options.max_concurrent),
         false => (Sharing::Alone, 1),
     };
-    let logs = LogStreams::new(sharing, contract.end_of_logs());
-    Workers::start(Arc::clone(contract), action, logs, most, shutdown.orphans())
-        .map_err(|e| format!("failed to start a thread: {e}"))
+    let logs = LogStreams::new(sharing, contract.end_of_logs(), metrics.clone());
+    Workers::start(
+        Arc::clone(contract),
+        action,
+        logs,
+        most,
+        shutdown.orphans(),
+        metrics,
+    )
+    .map_err(|e| format!("failed to start a thread: {e}"))
+}
+
+fn start_operator(operator: Operator, address: SocketAddr) -> Result<(), String> {
+    operator
+        .start(address)
+        .map_err(|e| format!("failed to listen on {address}, the operator's port: {e}"))?;
+    // Once more, for what the library opened.
+    process::keep_descriptors_from_actions();
+    Ok(())
 }
 
 fn limits(options: &Options) -> Limits {

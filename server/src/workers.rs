@@ -15,6 +15,7 @@ use actionproxy_platforms::{
 };
 
 use crate::logs::LogStreams;
+use crate::metrics::{Kind, Metrics, Outcome};
 use crate::process::{self, Orphans};
 
 /// Messages of so many bytes leave memory behind that is worth giving back.
@@ -50,6 +51,8 @@ pub(crate) struct Workers {
     logs: LogStreams,
     most: usize,
     orphans: Orphans,
+    /// Where somebody looks at them.
+    metrics: Option<Arc<Metrics>>,
     queue: Mutex<Queue>,
     /// A job came.
     changed: Condvar,
@@ -77,6 +80,7 @@ impl Workers {
         logs: LogStreams,
         most: usize,
         orphans: Orphans,
+        metrics: Option<Arc<Metrics>>,
     ) -> io::Result<Arc<Self>> {
         let workers = Arc::new(Workers {
             contract,
@@ -84,6 +88,7 @@ impl Workers {
             logs,
             most,
             orphans,
+            metrics,
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -127,6 +132,12 @@ impl Workers {
         )
     }
 
+    /// How many requests wait, and how many are worked on.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let queue = self.lock();
+        (queue.jobs.len(), queue.running)
+    }
+
     /// Whether runs are not taken any more.
     pub(crate) fn is_stopping(&self) -> bool {
         self.lock().stopping
@@ -148,6 +159,7 @@ impl Workers {
         queue.jobs = others;
         drop(queue);
         for Job { reply_to, .. } in runs {
+            self.count(Kind::Run, Outcome::Refused, None);
             reply_to.reply(self.shutting_down());
         }
     }
@@ -168,6 +180,7 @@ impl Workers {
             let mut job = self.next(&mut handled);
             if job.is_queued && job.reply_to.is_abandoned() {
                 self.lock().running -= 1;
+                self.count(kind(job.request.purpose), Outcome::Abandoned, None);
                 job.reply_to.abandon();
                 continue;
             }
@@ -175,13 +188,17 @@ impl Workers {
             // It waits while sentinels are written, for as long as the log takes them; the queue,
             // and with it `/healthz`, must not.
             self.logs.begin();
+            let kind = kind(job.request.purpose);
+            let begun = self.metrics.as_ref().map(|_| Instant::now());
             // A hook of a derived runtime may panic; that costs its request and no more.
-            let reply =
-                panic::catch_unwind(AssertUnwindSafe(|| self.answer(job.request, job.arrived)))
-                    .unwrap_or_else(|_| {
-                        let text = "The proxy failed to answer this request.".to_owned();
-                        self.contract.encode(Done::Failed(text))
-                    });
+            let answered =
+                panic::catch_unwind(AssertUnwindSafe(|| self.answer(job.request, job.arrived)));
+            let (reply, outcome) = answered.unwrap_or_else(|_| {
+                let text = "The proxy failed to answer this request.".to_owned();
+                let reply = self.contract.encode(Done::Failed(text));
+                (reply, Outcome::HostError)
+            });
+            self.count(kind, outcome, begun.map(|begun| begun.elapsed()));
             handled += reply.body.len();
             self.logs.end(reply.end_of_logs);
             self.lock().running -= 1;
@@ -217,7 +234,7 @@ impl Workers {
     }
 
     /// One request, from its bytes to its reply; the logs have all but the sentinels then.
-    fn answer(&self, request: Request, arrived: Instant) -> Reply {
+    fn answer(&self, request: Request, arrived: Instant) -> (Reply, Outcome) {
         let (mut stdout, mut stderr) = self.logs.sinks();
         let mut logs = Logs {
             stdout: &mut stdout,
@@ -227,16 +244,23 @@ impl Workers {
             now: SystemTime::now(),
             waited: arrived.elapsed(),
         };
-        let mut reply = match self.contract.decode(request, moment) {
+        let (mut reply, outcome) = match self.contract.decode(request, moment) {
             Ok(Asked { task, logged }) => {
                 log(logged, &mut logs);
                 let done = self.perform(task, &mut logs);
-                self.contract.encode(done)
+                let outcome = Outcome::of(&done);
+                (self.contract.encode(done), outcome)
             }
-            Err(reply) => reply,
+            Err(reply) => (reply, Outcome::CallerError),
         };
         log(std::mem::take(&mut reply.logged), &mut logs);
-        reply
+        (reply, outcome)
+    }
+
+    fn count(&self, kind: Kind, outcome: Outcome, time: Option<Duration>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.count(kind, outcome, time);
+        }
     }
 
     fn perform(&self, task: Task, logs: &mut Logs<'_>) -> Done {
@@ -261,6 +285,13 @@ impl Workers {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         unpoisoned(self.queue.lock())
+    }
+}
+
+fn kind(purpose: Purpose) -> Kind {
+    match purpose {
+        Purpose::Init => Kind::Init,
+        Purpose::Run => Kind::Run,
     }
 }
 

@@ -63,7 +63,7 @@ fn one_size(
                 .map(drop)
                 .map_err(|e| e.to_string())
         }),
-        Turn::new("bare behind a socket, one thread", BARE, || {
+        Turn::new("floor", BARE, || {
             expect_200(client::exchange(least, &argument))
         }),
         Turn::new("core alone, in this process", BARE, || {
@@ -86,11 +86,11 @@ fn one_size(
         let request = &request;
         turns.push(Turn::new(
             format!("{name}, fresh connection"),
-            BARE,
+            FLOOR,
             move || expect_200(client::exchange(address, request)),
         ));
         let mut kept = None;
-        turns.push(Turn::new(format!("{name}, keep-alive"), BARE, move || {
+        turns.push(Turn::new(format!("{name}, keep-alive"), FLOOR, move || {
             expect_200(exchange_kept(&mut kept, address, request))
         }));
     }
@@ -99,6 +99,8 @@ fn one_size(
 }
 
 const BARE: Option<&str> = Some("bare process");
+/// A bare process behind a socket, with a fresh connection for each.
+const FLOOR: Option<&str> = Some("floor");
 
 fn in_process(executable: &Path) -> Result<Action, String> {
     let mut config = Config::new(executable.parent().unwrap_or(Path::new("/")));

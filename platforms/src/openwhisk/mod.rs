@@ -267,3 +267,99 @@ fn sentence(error: &dyn std::error::Error) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EndOfLogs;
+
+    fn request(purpose: Purpose, body: &str) -> Request {
+        Request {
+            purpose,
+            method: "POST".to_owned(),
+            path: String::new(),
+            query: None,
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    fn at(seconds: u64, waited: u64) -> Moment {
+        Moment {
+            now: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+            waited: Duration::from_secs(waited),
+        }
+    }
+
+    fn run(platform: OpenWhisk, body: &str, moment: Moment) -> Result<(RunRequest, usize), Reply> {
+        let asked = platform.decode(request(Purpose::Run, body), moment)?;
+        match asked.task {
+            Task::Run(run) => Ok((run, asked.logged.len())),
+            other => panic!("not a run: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_run_is_its_argument_and_its_variables() {
+        let body = "{\"value\": {\"a\":\n 1}, \"deadline\": \"5\", \"n\": 2, \"x\": null}";
+        let (run, _) = run(OpenWhisk::default(), body, at(1, 0)).expect("a run");
+        assert_eq!(run.argument, b"{\"a\": 1}");
+        let env: Vec<_> = run
+            .env
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(env, [("__OW_DEADLINE", "5"), ("__OW_N", "2")]);
+        assert_eq!(run.time_limit, None);
+    }
+
+    #[test]
+    fn a_deadline_counts_from_now_and_one_past_while_waiting_is_refused() {
+        let strict = OpenWhisk {
+            enforce_deadline: true,
+        };
+        let body = "{\"deadline\": \"5000\"}";
+        let (found, _) = run(strict, body, at(3, 1)).expect("a run");
+        assert_eq!(
+            found.time_limit,
+            Some(TimeLimit::Deadline(Duration::from_secs(2)))
+        );
+        let reply = run(strict, body, at(6, 2)).expect_err("too late");
+        assert_eq!(
+            (reply.status, reply.end_of_logs),
+            (502, EndOfLogs::Sentinel)
+        );
+        assert_eq!(reply.logged.len(), 1);
+        // Past when it came: the clocks differ.
+        let (found, _) = run(strict, body, at(9, 1)).expect("a run");
+        assert_eq!(found.time_limit, None);
+        let (_, noted) = run(strict, "{\"deadline\": \"soon\"}", at(1, 0)).expect("a run");
+        assert_eq!(noted, 1);
+    }
+
+    #[test]
+    fn replies_have_the_statuses_of_the_contract() {
+        let platform = OpenWhisk::default();
+        let told = |done| {
+            let reply = platform.encode(done);
+            let body = String::from_utf8(reply.body).expect("text");
+            (reply.status, reply.end_of_logs, body)
+        };
+        let ok = (200, EndOfLogs::Nothing, "OK".to_owned());
+        assert_eq!(told(Done::Init(Ok(()))), ok);
+        let outcome = Outcome {
+            result: b"{\"r\":1}".to_vec(),
+            ended: Ended::Exited(3),
+        };
+        let result = (200, EndOfLogs::Sentinel, "{\"r\":1}".to_owned());
+        assert_eq!(told(Done::Run(Ok(outcome))), result);
+        let (status, end, body) = told(Done::Init(Err(InitError::AlreadyInitialized)));
+        assert_eq!((status, end), (403, EndOfLogs::Nothing));
+        assert!(body.contains("more than once"), "{body}");
+        let (status, end, _) = told(Done::ShuttingDown);
+        assert_eq!((status, end), (503, EndOfLogs::Nothing));
+        let (status, end, body) = told(Done::Failed("It broke.".to_owned()));
+        assert_eq!((status, end), (500, EndOfLogs::Sentinel));
+        assert_eq!(body, "{\"error\":\"It broke.\"}");
+    }
+}

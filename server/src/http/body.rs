@@ -215,8 +215,11 @@ fn bad(expected: &str, byte: u8) -> Refusal {
 mod tests {
     use super::*;
 
-    /// The body and what is left behind it, in one piece, cut anywhere in two, and byte by byte.
-    fn chunked(input: &[u8], limit: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>, u16> {
+    /// A body, and what is left behind it.
+    type Read = (Vec<u8>, Vec<u8>);
+
+    /// What is read, in one piece, cut anywhere in two, and byte by byte.
+    fn chunked(input: &[u8], limit: u64) -> Result<Option<Read>, u16> {
         let read = |cuts: &[usize]| {
             let mut reader = BodyReader::new(Framing::Chunked, limit).expect("no length");
             let mut body = Vec::new();

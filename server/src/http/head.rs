@@ -95,8 +95,10 @@ impl Head {
 /// comes byte by byte costs no more than one that is twice as long.
 #[derive(Debug, Default)]
 pub(super) struct HeadReader {
-    /// How many bytes were there when they were last looked at.
+    /// How many bytes were there when they were last read as a head.
     looked_at: usize,
+    /// How many have been searched for the end of a line.
+    searched: usize,
 }
 
 impl HeadReader {
@@ -106,7 +108,8 @@ impl HeadReader {
     /// # Errors
     /// What cannot become a request.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Head>, Refusal> {
-        let new = buffer.get(self.looked_at..).unwrap_or_default();
+        let new = buffer.get(self.searched..).unwrap_or_default();
+        self.searched = buffer.len();
         let is_due = buffer.len() <= 1024
             || buffer.len() >= 2 * self.looked_at
             || memchr::memchr(b'\n', new).is_some();
@@ -114,7 +117,7 @@ impl HeadReader {
             self.looked_at = buffer.len();
             let within = &buffer[..buffer.len().min(MAX_HEAD)];
             if let Some((length, mut head)) = parse(within)? {
-                self.looked_at = 0;
+                *self = HeadReader::default();
                 let rest = buffer.split_off(length);
                 head.text = std::mem::replace(buffer, rest);
                 return Ok(Some(head));

@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub listen: Listen,
     /// Permissions of a Unix socket.
     pub listen_mode: u32,
+    /// Where health, readiness and metrics are served, if they are.
+    pub operator_port: Option<u16>,
     /// `None`: `/action` where it exists, else a directory of our own.
     pub action_dir: Option<PathBuf>,
     pub max_body: u64,
@@ -50,6 +52,7 @@ impl Options {
             port: 8080,
             listen: Listen::Tcp,
             listen_mode: 0o660,
+            operator_port: None,
             action_dir: None,
             max_body: 100 << 20,
             max_connections: 1024,

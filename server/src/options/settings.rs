@@ -62,6 +62,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         apply: |o, v| set(&mut o.listen_mode, mode(v), MODE),
     },
     Setting {
+        flag: "operator-port",
+        value: "PORT",
+        variables: &["ACTIONPROXY_OPERATOR_PORT"],
+        default: "off",
+        help: "port for GET /healthz, /readyz and /metrics, beside the one for activations",
+        apply: |o, v| {
+            let port = match v {
+                "off" => Some(None),
+                _ => v.parse().ok().filter(|port| *port > 0).map(Some),
+            };
+            set(
+                &mut o.operator_port,
+                port,
+                "a number from 1 to 65535, or `off`",
+            )
+        },
+    },
+    Setting {
         flag: "action-dir",
         value: "DIR",
         variables: &["ACTION_DIR"],
