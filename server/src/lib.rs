@@ -41,6 +41,12 @@ mod shutdown;
 mod stub;
 mod workers;
 
+/// How the server reads a stream of bytes; no part of its interface.
+#[doc(hidden)]
+pub mod wire {
+    pub use crate::http::decode::{Decoded, End, requests};
+}
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -19,6 +19,7 @@ mod budget;
 mod connection;
 mod connections;
 mod coroutine;
+pub(crate) mod decode;
 mod exchange;
 mod head;
 pub(crate) mod listener;
