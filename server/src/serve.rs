@@ -43,6 +43,8 @@ pub(crate) fn serve(
     process::keep_descriptors_from_actions();
     // Before there is another thread: a signal must find its handler.
     let shutdown = Shutdown::register().map_err(|e| format!("failed to handle signals: {e}"))?;
+    let coroutines =
+        http::prepare_coroutines().map_err(|e| format!("failed to start a thread: {e}"))?;
     let contract = contract(&options)?;
     let own_dir = choose_action_dir(&mut options)?;
     let stop = Stop::new().map_err(|e| format!("failed to start: {e}"))?;
@@ -51,7 +53,7 @@ pub(crate) fn serve(
     let metrics = options.operator_port.map(|_| Arc::<Metrics>::default());
     let workers = start_workers(&options, &contract, action, &shutdown, metrics.clone())?;
     let port = ActionPort::new(&*contract, Arc::clone(&workers));
-    http::configure_coroutines();
+    let _ = coroutines.join();
     let server = Server::start(listeners, Arc::new(port), limits(&options))
         .map_err(|e| format!("failed to start: {e}"))?;
     if let (Some(port), Some(metrics)) = (options.operator_port, metrics) {

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsRawFd;
 use std::panic::{self, AssertUnwindSafe};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -11,10 +12,19 @@ use may::io::{CoIo, WaitIo, WaitIoWaker};
 /// A coroutine's stack in words: it reads heads and moves bytes, no more.
 const STACK_WORDS: usize = 0x2000;
 /// Coroutines whose stacks are kept for the next ones.
-const POOLED: usize = 8;
+const POOLED: usize = 2;
 
-/// To be called before anything else here.
-pub(crate) fn configure() {
+/// The stack on which the library makes itself ready, in bytes. It needs more than 128 KiB.
+const PREPARING_STACK: usize = 512 << 10;
+
+/// Makes coroutines possible. To be called before anything else here, and once.
+///
+/// It is done by a thread of its own: the stack that it takes would stay with the main thread for
+/// ever, and other things can be done meanwhile.
+///
+/// # Errors
+/// There is no thread to be had.
+pub(crate) fn prepare() -> io::Result<JoinHandle<()>> {
     may::config()
         // Coroutines only move bytes, and all else has threads of its own. With a second worker
         // connections are handed from one to the other.
@@ -23,6 +33,13 @@ pub(crate) fn configure() {
         .set_pool_capacity(POOLED)
         // Actions inherit the affinity of the thread that starts them.
         .set_worker_pin(false);
+    thread::Builder::new()
+        .stack_size(PREPARING_STACK)
+        .spawn(|| {
+            // The library begins with its first coroutine. Without memory for it there will be no
+            // other either, and the server says so.
+            let _ = spawn(|| {});
+        })
 }
 
 /// Starts `body` in a coroutine, from any thread.

@@ -28,7 +28,7 @@ mod reply;
 mod server;
 mod socket;
 
-pub(crate) use coroutine::configure as configure_coroutines;
+pub(crate) use coroutine::prepare as prepare_coroutines;
 pub(crate) use exchange::Exchange;
 pub(crate) use head::{Framing, Head};
 pub(crate) use listener::Listener;
