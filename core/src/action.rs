@@ -11,6 +11,7 @@ use crate::init::verify::{Executable, Recorded};
 use crate::init::{Init, install};
 use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
 use crate::run::env::Environment;
+use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 use crate::runner::ActionRunner;
@@ -41,6 +42,9 @@ const NEW_STUB: &str = ".actionproxy-stub";
 
 /// One action in its directory.
 ///
+/// Its processes start with every signal at its default, those too that this process ignored when
+/// the action was opened or last initialised; one that it begins to ignore later, they ignore too.
+///
 /// `init` takes it exclusively and `run` does not, so whoever shares it decides how many
 /// activations run at a time: a mutex for one, a read-write lock for more.
 pub struct Action {
@@ -48,6 +52,7 @@ pub struct Action {
     runner: Box<dyn ActionRunner>,
     environment: Environment,
     stop: Stop,
+    parent: Parent,
     origin: Origin,
     state: State,
 }
@@ -93,6 +98,7 @@ impl Action {
             config,
             runner: Box::new(runner),
             stop,
+            parent: Parent::learn(),
             origin,
             state: State::Opened,
         })
@@ -105,6 +111,7 @@ impl Action {
             config,
             runner: Box::new(runner),
             stop,
+            parent: Parent::learn(),
             origin: Origin::Found,
             state: State::Opened,
         }
@@ -128,6 +135,7 @@ impl Action {
         if self.is_initialized() && self.config.reinit == Reinit::Refuse {
             return Err(InitError::AlreadyInitialized);
         }
+        self.parent.look_again();
         let mut environment = Environment::new(self.config.env.iter().cloned());
         for (name, value) in std::mem::take(&mut request.env) {
             environment.set(name, value);
@@ -139,6 +147,7 @@ impl Action {
             keeps_executable: self.origin == Origin::Found,
             environment: &environment,
             stop: &self.stop,
+            parent: &self.parent,
             logs,
         }
         .run(request)?;
@@ -184,6 +193,7 @@ impl Action {
             limits: &self.config.process,
             time_limit,
             stop: &self.stop,
+            parent: &self.parent,
         };
         self.runner.run(activation, logs)
     }

@@ -322,6 +322,17 @@ impl std::error::Error for VerifyError {
     }
 }
 
+/// The steps from nothing to a program that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpawnStep {
+    /// Strings, pipes, the new process itself, its group and descriptors.
+    Prepare,
+    /// Entering the working directory.
+    EnterDirectory,
+    /// Executing the program.
+    Execute,
+}
+
 /// Why an activation has no result.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -332,6 +343,8 @@ pub enum RunError {
     Spawn {
         /// The executable.
         path: PathBuf,
+        /// At which step.
+        step: SpawnStep,
         /// The kernel's word.
         source: io::Error,
         /// What else was found out: wrong architecture, missing interpreter or loader.
@@ -383,7 +396,9 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::Verify(e) => e.fmt(f),
-            RunError::Spawn { path, source, hint } => {
+            RunError::Spawn {
+                path, source, hint, ..
+            } => {
                 write!(f, "failed to start {}: {source}", path.display())?;
                 match hint {
                     Some(hint) => write!(f, ": {hint}"),

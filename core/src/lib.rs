@@ -47,7 +47,7 @@ mod runner;
 
 pub use action::{Action, Stub};
 pub use config::{Config, ProcessLimits, Reinit, UnpackLimits, VerifyPolicy};
-pub use error::{Fault, HookError, InitError, RunError, VerifyError};
+pub use error::{Fault, HookError, InitError, RunError, SpawnStep, VerifyError};
 pub use init::checksum::Digest;
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};

@@ -13,7 +13,7 @@ use crate::init::verify::Executable;
 use crate::message::{InitRequest, Outcome, RunRequest};
 use crate::run::collect::{self, Collected, Cut, Limits};
 use crate::run::env::Environment;
-use crate::run::spawn::Program;
+use crate::run::spawn::{Parent, Program};
 use crate::run::status::Ended;
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
@@ -121,6 +121,7 @@ pub struct Staged<'a, 'l> {
     pub(crate) environment: &'a Environment,
     pub(crate) until: Option<Instant>,
     pub(crate) stop: &'a Stop,
+    pub(crate) parent: &'a Parent,
     pub(crate) logs: &'a mut Logs<'l>,
 }
 
@@ -169,8 +170,9 @@ impl<'l> Staged<'_, 'l> {
     }
 
     /// Runs a tool, a compiler for instance, in the staging directory, with an empty stdin and its
-    /// output in the logs. `program` is searched in the proxy's PATH unless it has a slash. The
-    /// time limit of init holds, for the tool's whole process group.
+    /// output in the logs. Unless it has a slash, `program` is searched in the PATH of the
+    /// environment that it is given: the configured one and init's. The time limit of init holds,
+    /// for the tool's whole process group.
     ///
     /// # Errors
     /// The tool could not be started, did not exit with status 0, or passed the limit.
@@ -191,6 +193,7 @@ impl<'l> Staged<'_, 'l> {
             arguments: &arguments,
             environment: self.environment,
             working_dir: self.dir,
+            parent: self.parent,
         }
         .spawn(&[])?;
         let limits = Limits {

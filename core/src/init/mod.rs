@@ -17,6 +17,7 @@ use crate::error::{HookError, InitError, VerifyError};
 use crate::message::{Code, InitRequest};
 use crate::run::Logs;
 use crate::run::env::Environment;
+use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::runner::{ActionRunner, Staged};
 use checksum::Digest;
@@ -36,6 +37,7 @@ pub(crate) struct Init<'a, 'l> {
     pub keeps_executable: bool,
     pub environment: &'a Environment,
     pub stop: &'a Stop,
+    pub parent: &'a Parent,
     pub logs: &'a mut Logs<'l>,
 }
 
@@ -111,6 +113,7 @@ impl Init<'_, '_> {
             environment: self.environment,
             until,
             stop: self.stop,
+            parent: self.parent,
             logs: self.logs,
         };
         let hooked = self

@@ -252,7 +252,7 @@ impl Collecting<'_> {
                     .as_ref()
                     .filter(|_| self.exited.is_none())
                     .map(AsFd::as_fd),
-                readable,
+                readable | PollFlags::OUT,
             ),
             (
                 Source::Stop,
@@ -320,6 +320,9 @@ impl Collecting<'_> {
                 }
             }
             Source::Stdin => self.feed(flags),
+            // Linux 5.2 gives such descriptors and cannot poll them: then they are always ready,
+            // to be written to as well.
+            Source::Exit if flags.contains(PollFlags::OUT) => self.exit = None,
             Source::Exit => self.note_exit(),
             Source::Stop => {
                 if self.exited.is_none() {

@@ -1,7 +1,7 @@
 //! The environment of an action: the container's, then init's, then the activation's.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Variables by name; a later value replaces an earlier one.
@@ -54,21 +54,6 @@ impl Environment {
     /// The names that could not be set, quoted.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
-    }
-
-    /// `NAME=value` strings as the kernel wants them.
-    pub(crate) fn to_block(&self) -> Vec<CString> {
-        self.variables
-            .iter()
-            .filter_map(|(name, value)| {
-                let mut pair = Vec::with_capacity(name.len() + value.len() + 2);
-                pair.extend_from_slice(name.as_bytes());
-                pair.push(b'=');
-                pair.extend_from_slice(value.as_bytes());
-                // Nothing that `set` let in holds a NUL, and what the system gave cannot.
-                CString::new(pair).ok()
-            })
-            .collect()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::message::{Outcome, TimeLimit};
 use collect::{Collected, Cut, Limits};
 use env::Environment;
 use result::{LastLine, Line};
-use spawn::Program;
+use spawn::{Parent, Program};
 use stop::Stop;
 
 /// Where the two log streams of an activation or an init go, as bytes, as they come.
@@ -51,6 +51,7 @@ pub struct Activation<'a> {
     pub(crate) limits: &'a ProcessLimits,
     pub(crate) time_limit: Option<TimeLimit>,
     pub(crate) stop: &'a Stop,
+    pub(crate) parent: &'a Parent,
 }
 
 impl Activation<'_> {
@@ -94,6 +95,7 @@ impl Activation<'_> {
             arguments,
             environment: &self.environment,
             working_dir: &self.working_dir,
+            parent: self.parent,
         };
         let child = program.spawn(&self.argument)?;
         let limits = Limits {

@@ -1,32 +1,67 @@
-//! Starts one process with three pipes, in a process group of its own.
-//!
-//! `posix_spawn` and not `fork`: it shares the proxy's memory until `exec`, so the cost does not
-//! grow with the proxy, and it is safe with threads. `std::process::Command` would use it too, but
-//! it resets only SIGPIPE, where an action is to start with every signal at its default.
+//! Starts one process with three pipes, in a process group of its own, with every signal at its
+//! default and none blocked. Other descriptors are closed by their close-on-exec flag.
 
-use std::ffi::CString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::Pid;
 
 use super::diagnose::diagnose;
 use super::env::Environment;
-use crate::error::RunError;
+use crate::error::{RunError, SpawnStep};
+use child::{Memory, Plan};
+use signals::Altered;
+use strings::Strings;
+
+mod child;
+mod search;
+mod signals;
+mod strings;
 
 /// What a pipe takes without a reader on every system: one page of the smallest size.
 const PIPE_ROOM: usize = 4096;
 
+/// What has to be known of this process to start others.
+///
+/// Which signals it ignores or handles is asked when this is made and not again: asking the kernel
+/// for each of 64 would be felt in every activation. What it handles is the default again after
+/// `execve` in any case; what it begins to ignore later, its children ignore too.
+#[derive(Debug)]
+pub(crate) struct Parent {
+    altered: Altered,
+    /// Learned with the first child.
+    memory: OnceLock<Memory>,
+}
+
+impl Parent {
+    pub(crate) fn learn() -> Self {
+        Parent {
+            altered: Altered::learn(),
+            memory: OnceLock::new(),
+        }
+    }
+
+    /// Asks for the signals again.
+    pub(crate) fn look_again(&mut self) {
+        self.altered = Altered::learn();
+    }
+}
+
 /// What is to be started.
 pub(crate) struct Program<'a> {
+    /// Searched in the PATH of `environment` if it has no slash, by the rules of `execvp(3)`, but
+    /// that a file which the kernel does not know how to execute is not given to a shell.
     pub path: &'a Path,
     pub arguments: &'a [&'a [u8]],
     pub environment: &'a Environment,
     pub working_dir: &'a Path,
+    pub parent: &'a Parent,
 }
 
 /// A started process, not yet waited for.
@@ -50,33 +85,34 @@ impl Program<'_> {
     /// Where the command line does not fit (E2BIG), the arguments are left out: actions read
     /// stdin.
     pub(crate) fn spawn(&self, input: &[u8]) -> Result<Child, RunError> {
-        let mut arguments = self.arguments;
+        let strings = Prepared::new(self).map_err(|e| self.error(e.into()))?;
+        let mut argv = self
+            .argv(self.arguments)
+            .map_err(|e| self.error(e.into()))?;
+        let mut with_arguments = !self.arguments.is_empty();
         let mut wait = Duration::from_millis(1);
         loop {
-            let error = match self.attempt(arguments, input) {
+            let failure = match self.attempt(&strings, &argv, input) {
                 Ok(child) => return Ok(child),
-                Err(error) => error,
+                Err(failure) => failure,
             };
-            match error.raw_os_error() {
-                Some(libc::E2BIG) if !arguments.is_empty() => arguments = &[],
+            match failure.source.raw_os_error() {
+                Some(libc::E2BIG) if with_arguments => {
+                    with_arguments = false;
+                    argv = self.argv(&[]).map_err(|e| self.error(e.into()))?;
+                }
                 Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ETXTBSY)
                     if wait < Duration::from_millis(500) =>
                 {
                     thread::sleep(wait);
                     wait *= 2;
                 }
-                _ => {
-                    return Err(RunError::Spawn {
-                        path: self.path.to_path_buf(),
-                        hint: hint(&error, self.path),
-                        source: error,
-                    });
-                }
+                _ => return Err(self.error(failure)),
             }
         }
     }
 
-    fn attempt(&self, arguments: &[&[u8]], input: &[u8]) -> io::Result<Child> {
+    fn attempt(&self, strings: &Prepared, argv: &Strings, input: &[u8]) -> Result<Child, Failure> {
         let (stdin_read, stdin_write) = pipe()?;
         let (stdout_read, stdout_write) = pipe()?;
         let (stderr_read, stderr_write) = pipe()?;
@@ -89,23 +125,107 @@ impl Program<'_> {
             rustix::io::ioctl_fionbio(&stdin_write, true)?;
             Some(stdin_write)
         };
-        let mut argv = vec![c_string(self.path.as_os_str().as_bytes())?];
-        for argument in arguments {
-            argv.push(c_string(argument)?);
-        }
-        let pid = sys::spawn(
-            &argv,
-            &self.environment.to_block(),
-            &c_string(self.working_dir.as_os_str().as_bytes())?,
-            [&stdin_read, &stdout_write, &stderr_write],
-        )?;
+        let (stdin_read, stdout_write, stderr_write) = (
+            above_stdio(stdin_read)?,
+            above_stdio(stdout_write)?,
+            above_stdio(stderr_write)?,
+        );
+        let plan = Plan {
+            candidates: &strings.candidates.pointers(),
+            arguments: &argv.pointers(),
+            environment: &strings.environment.pointers(),
+            working_dir: &strings.working_dir.pointers(),
+            stdio: [
+                stdin_read.as_fd(),
+                stdout_write.as_fd(),
+                stderr_write.as_fd(),
+            ],
+            altered: self.parent.altered,
+        };
+        let started = child::start(&plan, &self.parent.memory)?;
         Ok(Child {
-            pid,
-            exit: pidfd_open(pid, PidfdFlags::empty()).ok(),
+            pid: started.pid,
+            exit: started.exit,
             stdin,
             stdout: stdout_read,
             stderr: stderr_read,
         })
+    }
+
+    fn argv(&self, arguments: &[&[u8]]) -> io::Result<Strings> {
+        let mut argv = Strings::default();
+        argv.push(&[self.path.as_os_str().as_bytes()])?;
+        for argument in arguments {
+            argv.push(&[argument])?;
+        }
+        Ok(argv)
+    }
+
+    fn error(&self, failure: Failure) -> RunError {
+        RunError::Spawn {
+            path: self.path.to_path_buf(),
+            step: failure.step,
+            hint: self.hint(&failure),
+            source: failure.source,
+        }
+    }
+
+    /// What the bare errno text does not say.
+    fn hint(&self, failure: &Failure) -> Option<String> {
+        if failure.step == SpawnStep::EnterDirectory {
+            let dir = self.working_dir.display();
+            return Some(format!("its working directory `{dir}` cannot be entered"));
+        }
+        match failure.source.raw_os_error()? {
+            libc::E2BIG => Some("the environment does not fit; one variable may hold at most 131,071 bytes, name included".to_owned()),
+            libc::EMFILE | libc::ENFILE => Some("no file descriptor is left".to_owned()),
+            libc::EAGAIN => Some("no process can be added: the limit of processes is reached".to_owned()),
+            libc::ETXTBSY => Some("another process has it open for writing".to_owned()),
+            libc::ENOENT if search::is_searched(self.path) => Some("it is in no directory of PATH".to_owned()),
+            libc::ENOENT | libc::ENOEXEC | libc::EACCES | libc::EINVAL | libc::ELIBBAD
+                if !search::is_searched(self.path) => diagnose(self.path),
+            _ => None,
+        }
+    }
+}
+
+/// The strings that every attempt takes.
+struct Prepared {
+    candidates: Strings,
+    environment: Strings,
+    working_dir: Strings,
+}
+
+impl Prepared {
+    fn new(program: &Program<'_>) -> io::Result<Self> {
+        let mut environment = Strings::default();
+        for (name, value) in program.environment.iter() {
+            // Nothing that `set` let in holds a NUL, and what the system gave cannot.
+            let _ = environment.push(&[name.as_bytes(), b"=", value.as_bytes()]);
+        }
+        let mut working_dir = Strings::default();
+        working_dir.push(&[program.working_dir.as_os_str().as_bytes()])?;
+        Ok(Prepared {
+            candidates: search::candidates(program.path, program.environment)?,
+            environment,
+            working_dir,
+        })
+    }
+}
+
+/// At which step a start failed, and why.
+#[derive(Debug)]
+struct Failure {
+    step: SpawnStep,
+    source: io::Error,
+}
+
+impl<E: Into<io::Error>> From<E> for Failure {
+    fn from(source: E) -> Self {
+        Failure {
+            step: SpawnStep::Prepare,
+            source: source.into(),
+        }
     }
 }
 
@@ -113,159 +233,68 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
 }
 
-fn c_string(bytes: &[u8]) -> io::Result<CString> {
-    CString::new(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
-}
-
-/// What the bare errno text does not say.
-fn hint(error: &io::Error, path: &Path) -> Option<String> {
-    match error.raw_os_error() {
-        Some(libc::E2BIG) => Some("the environment does not fit; one variable may hold at most 131,071 bytes, name included".to_owned()),
-        Some(libc::EMFILE | libc::ENFILE) => Some("no file descriptor is left".to_owned()),
-        Some(libc::EAGAIN) => Some("no process can be added: the limit of processes is reached".to_owned()),
-        Some(libc::ETXTBSY) => Some("another process has it open for writing".to_owned()),
-        Some(libc::ENOENT | libc::ENOEXEC | libc::EACCES | libc::EINVAL | libc::ELIBBAD) => diagnose(path),
-        _ => None,
+/// The same under a number that is not 0, 1 or 2, which an embedder may have closed: the child would
+/// put one of its descriptors over another before that is in its place.
+fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    match fd.as_raw_fd() {
+        0..=2 => Ok(fcntl_dupfd_cloexec(&fd, 3)?),
+        _ => Ok(fd),
     }
 }
 
-/// The one place that talks to the C library without a net.
-///
-/// JUSTIFICATION: `rustix` leaves starting processes to the C library, and the standard library's
-/// `Command` cannot reset all signals without the much slower `fork`.
-mod sys {
-    use std::ffi::CString;
-    use std::io;
-    use std::mem::MaybeUninit;
-    use std::os::fd::{AsRawFd, OwnedFd};
-    use std::ptr;
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
 
-    use rustix::process::Pid;
+    use rustix::event::{EventfdFlags, eventfd};
 
-    /// Starts `argv[0]`, searched in PATH if it has no slash, with `stdio` as its descriptors 0, 1
-    /// and 2, in `working_dir`, as the leader of a new process group, with every signal at its
-    /// default and none blocked. Other descriptors are closed by their close-on-exec flag.
-    pub(super) fn spawn(
-        argv: &[CString],
-        environment: &[CString],
-        working_dir: &CString,
-        stdio: [&OwnedFd; 3],
-    ) -> io::Result<Pid> {
-        let argv_pointers = pointers(argv);
-        let environment_pointers = pointers(environment);
-        let mut attributes = Attributes::new()?;
-        attributes.set()?;
-        let mut actions = Actions::new()?;
-        for (fd, target) in stdio.iter().zip(0..) {
-            // SAFETY: `actions.0` was initialised by `new`; both numbers are open descriptors or
-            // targets, which is all that dup2 asks for.
-            check(unsafe {
-                libc::posix_spawn_file_actions_adddup2(&mut actions.0, fd.as_raw_fd(), target)
-            })?;
+    use super::*;
+    use crate::run::Logs;
+    use crate::run::collect::{Limits, collect};
+    use crate::run::result::{LastLine, Line};
+    use crate::run::status::Ended;
+    use crate::run::stop::Stop;
+
+    #[test]
+    fn a_descriptor_that_is_always_ready_is_not_taken_for_an_exit() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "echo > begun; until [ -e go ]; do sleep 0.01; done; echo '{}'";
+        let mut child = Program {
+            path: Path::new("/bin/sh"),
+            arguments: &[b"-c", script.as_bytes()],
+            environment: &Environment::default(),
+            working_dir: dir.path(),
+            parent: &Parent::learn(),
         }
-        // SAFETY: `actions.0` was initialised; the path is NUL-terminated and copied by the call.
-        check(unsafe {
-            libc::posix_spawn_file_actions_addchdir_np(&mut actions.0, working_dir.as_ptr())
-        })?;
-        let mut pid = 0;
-        // SAFETY: every pointer is to a live, initialised object; both vectors end in a null
-        // pointer and point to NUL-terminated strings that outlive the call. posix_spawn does not
-        // write through them, its prototype merely lacks a const.
-        check(unsafe {
-            libc::posix_spawnp(
-                &mut pid,
-                argv_pointers[0],
-                &actions.0,
-                &attributes.0,
-                argv_pointers.as_ptr(),
-                environment_pointers.as_ptr(),
-            )
-        })?;
-        Pid::from_raw(pid).ok_or_else(|| io::Error::other("posix_spawn gave no process id"))
-    }
-
-    fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
-        strings
-            .iter()
-            .map(|s| s.as_ptr().cast_mut())
-            .chain([ptr::null_mut()])
-            .collect()
-    }
-
-    fn check(code: libc::c_int) -> io::Result<()> {
-        match code {
-            0 => Ok(()),
-            code => Err(io::Error::from_raw_os_error(code)),
-        }
-    }
-
-    struct Attributes(libc::posix_spawnattr_t);
-
-    impl Attributes {
-        fn new() -> io::Result<Self> {
-            let mut raw = MaybeUninit::uninit();
-            // SAFETY: init writes the whole object, which is only used after it succeeded. It
-            // holds no pointer to itself, so it may be moved.
-            unsafe {
-                check(libc::posix_spawnattr_init(raw.as_mut_ptr()))?;
-                Ok(Attributes(raw.assume_init()))
+        .spawn(b"")
+        .unwrap();
+        // Readable and writable, as a process's descriptor is on Linux 5.2.
+        child.exit = Some(eventfd(1, EventfdFlags::CLOEXEC).unwrap());
+        let limits = Limits {
+            until: None,
+            kill_grace: Duration::ZERO,
+            // Whatever runs on after what is taken for its exit is ended.
+            linger: Some(Duration::ZERO),
+        };
+        let path: PathBuf = dir.path().into();
+        let helper = thread::spawn(move || {
+            while !path.join("begun").exists() {
+                thread::yield_now();
             }
-        }
-
-        fn set(&mut self) -> io::Result<()> {
-            let flags = libc::POSIX_SPAWN_SETPGROUP
-                | libc::POSIX_SPAWN_SETSIGDEF
-                | libc::POSIX_SPAWN_SETSIGMASK;
-            let mut signals = MaybeUninit::uninit();
-            // SAFETY: `self.0` was initialised by `new`; the signal set is initialised by
-            // sigemptyset before it is read, and copied by the setters. It is a set of bits, of
-            // which any combination is valid. All of them, and not what sigfillset gives: that
-            // leaves out the signals that the C library uses itself, and then posix_spawn has the
-            // action start with those ignored.
-            unsafe {
-                libc::sigemptyset(signals.as_mut_ptr());
-                check(libc::posix_spawnattr_setsigmask(
-                    &mut self.0,
-                    signals.as_ptr(),
-                ))?;
-                signals.as_mut_ptr().write_bytes(0xff, 1);
-                check(libc::posix_spawnattr_setsigdefault(
-                    &mut self.0,
-                    signals.as_ptr(),
-                ))?;
-                check(libc::posix_spawnattr_setpgroup(&mut self.0, 0))?;
-                check(libc::posix_spawnattr_setflags(
-                    &mut self.0,
-                    flags as libc::c_short,
-                ))
-            }
-        }
-    }
-
-    impl Drop for Attributes {
-        fn drop(&mut self) {
-            // SAFETY: initialised by `new`, destroyed once.
-            unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
-        }
-    }
-
-    struct Actions(libc::posix_spawn_file_actions_t);
-
-    impl Actions {
-        fn new() -> io::Result<Self> {
-            let mut raw = MaybeUninit::uninit();
-            // SAFETY: as for `Attributes`.
-            unsafe {
-                check(libc::posix_spawn_file_actions_init(raw.as_mut_ptr()))?;
-                Ok(Actions(raw.assume_init()))
-            }
-        }
-    }
-
-    impl Drop for Actions {
-        fn drop(&mut self) {
-            // SAFETY: initialised by `new`, destroyed once.
-            unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
-        }
+            fs::write(path.join("go"), "").unwrap();
+        });
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut logs = Logs {
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
+        let mut line = LastLine::new(100);
+        let stop = Stop::new().unwrap();
+        let collected = collect(child, b"", &limits, &stop, &mut line, &mut logs).unwrap();
+        assert_eq!(collected.ended, Ended::Exited(0));
+        helper.join().unwrap();
+        let line = line.finish(&mut stdout);
+        assert_eq!(line, Line::Candidate(b"{}\n".to_vec()));
     }
 }

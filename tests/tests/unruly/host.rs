@@ -78,31 +78,28 @@ fn overlapping_actions_start_clean() {
     });
 }
 
-/// Takes away `pidfd_open`, as a kernel before 5.3 or a sandbox does, and becomes the program that
-/// is named behind `prctl`'s number. The filter: load the number; 434: ENOSYS; else: allow.
+/// Takes away `pidfd_open` and the flag of `clone` that gives the same, as an old kernel or a sandbox
+/// does, and becomes the program that is named behind the numbers of `prctl` and `clone`. The filter:
+/// load the number; 434: ENOSYS; `clone`: load its flags; that flag: EINVAL; else: allow.
 const WITHOUT_PIDFD: &str = "
-    my $prctl = shift;
-    my $filter = pack 'SCCL' x 4, 0x20, 0, 0, 0, 0x15, 0, 1, 434,
-        6, 0, 0, 0x00050026, 6, 0, 0, 0x7fff0000;
+    my ($prctl, $clone) = splice @ARGV, 0, 2;
+    my $filter = pack 'SCCL' x 8, 0x20, 0, 0, 0, 0x15, 4, 0, 434, 0x15, 0, 2, $clone,
+        0x20, 0, 0, 16, 0x45, 2, 0, 0x1000,
+        6, 0, 0, 0x7fff0000, 6, 0, 0, 0x00050026, 6, 0, 0, 0x00050016;
     syscall($prctl, 38, 1, 0, 0, 0) == 0 or die $!;
-    syscall($prctl, 22, 2, pack('Sx6P', 4, $filter), 0, 0) == 0 or die $!;
+    syscall($prctl, 22, 2, pack('Sx6P', 8, $filter), 0, 0) == 0 or die $!;
     exec @ARGV";
 
 #[test]
 fn where_the_kernel_has_no_pidfd_the_exit_is_still_seen() {
-    let prctl = match std::env::consts::ARCH {
-        "x86_64" => "157",
-        "aarch64" => "167",
-        arch => {
-            eprintln!("SKIPPED: this test does not know the system calls of {arch}");
-            return;
-        }
+    let Some([prctl, clone]) = crate::filtered_calls() else {
+        return;
     };
     if !are_here(&["perl"]) {
         return;
     }
     let proxy = Proxy::builder()
-        .under(["perl", "-e", WITHOUT_PIDFD, prctl])
+        .under(["perl", "-e", WITHOUT_PIDFD, prctl, clone])
         .start();
     // Exit and end of output apart, in either order.
     proxy.init(
