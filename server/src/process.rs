@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process, wait, waitid,
 };
-use rustix::thread::gettid;
 
 /// How long the processes left at the end are waited for after KILL.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -146,20 +145,25 @@ pub(crate) fn reap_orphans() {
 pub(crate) struct Orphans(Arc<UnixStream>);
 
 impl Orphans {
-    /// From now on SIGCHLD is looked at. The stream is readable where the main thread should reap.
+    /// From now on SIGCHLD is looked at. The stream is readable where the main thread should reap,
+    /// which is the one that calls this.
     pub(crate) fn register() -> io::Result<(UnixStream, Orphans)> {
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
         let orphans = Orphans(Arc::new(write));
         let told = orphans.clone();
-        // JUSTIFICATION: the crate's own pipe cannot tell one SIGCHLD from another.
-        // SAFETY: the handler makes two system calls that signal-safety(7) allows, on a descriptor
-        // that it keeps open; it neither allocates nor locks nor panics.
+        // JUSTIFICATION: the crate's own pipe cannot tell one SIGCHLD from another, and a thread's id
+        // is a system call, which would be made at the end of every activation.
+        // SAFETY: pthread_self has no conditions; it reads a register of the thread.
+        let main = unsafe { libc::pthread_self() };
+        // SAFETY: the handler makes at most one system call, which signal-safety(7) allows, on a
+        // descriptor that it keeps open; it neither allocates nor locks nor panics, and so does
+        // pthread_self.
         unsafe {
             signal_hook::low_level::register(libc::SIGCHLD, move || {
                 // The kernel gives the signal to the thread whose child it is.
-                if gettid() == getpid() {
+                if libc::pthread_self() == main {
                     told.wake();
                 }
             })?;

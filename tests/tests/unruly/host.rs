@@ -159,6 +159,20 @@ fn orphans_come_to_the_proxy_and_are_reaped() {
 }
 
 #[test]
+fn the_end_of_an_action_wakes_no_thread_but_its_own() {
+    let proxy = Proxy::start();
+    proxy.init("#!/bin/sh\necho '{}'\n");
+    // Of the main thread, which waits for signals and orphans.
+    let woken = || census::status(proxy.pid(), "voluntary_ctxt_switches").expect("it is there");
+    proxy.result(json!({}));
+    let before = woken();
+    for _ in 0..50 {
+        proxy.result(json!({}));
+    }
+    assert_eq!(woken(), before);
+}
+
+#[test]
 fn an_orphan_is_the_proxys_child_until_it_ends() {
     if !are_here(&["setsid"]) {
         return;

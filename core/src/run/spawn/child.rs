@@ -11,9 +11,13 @@
 //! - **Stack.** The child runs on [`Stack`], which lies in the frame of the parent's waiting thread
 //!   and is used by nobody else meanwhile. The child calls a handful of functions that only make
 //!   system calls; no handler runs on it, and nothing recurses.
-//! - **Signals.** The parent blocks all of them first ([`Blocked`]) and the child inherits that, so
-//!   no handler of the parent's runs in the child with the parent's memory. The child sets what is
-//!   altered to its default before it unblocks them.
+//! - **Signals.** The parent blocks them first ([`Blocked`]) and the child inherits that, so no
+//!   handler of the parent's runs in the child with the parent's memory. The child sets what is
+//!   altered to its default before it unblocks them. SIGCHLD stays as it was, so that the kernel
+//!   tells the end of a quick child to the thread that started it and wakes no other. The child has
+//!   no children: only somebody who sends it that signal by hand, in the microsecond before it is
+//!   reset, would have the parent's handler run in it, in place of the waiting thread and in a place
+//!   where that thread could have run it too.
 //! - **Memory.** The child allocates nothing, takes no lock and drops nothing: other threads of the
 //!   parent go on running, and one of them may hold the allocator's lock. All strings are made
 //!   before. It calls only what signal-safety(7) allows. It writes to its stack, to the atomics of
@@ -151,7 +155,7 @@ fn clone(given: &Given<'_>) -> io::Result<(c_int, Option<c_int>)> {
     let argument: *mut c_void = (&raw const *given).cast_mut().cast();
     // Kernels before 5.2 do not know the flag and leave this as it is.
     let mut pidfd: c_int = -1;
-    let blocked = Blocked::all()?;
+    let blocked = Blocked::all_but_child()?;
     // SAFETY: `child` is given a live `Given` and keeps to the rules at the top of this file. `top`
     // is the end of a stack of `STACK` bytes, aligned as every architecture asks, that outlives the
     // call: with CLONE_VFORK the thread goes on only when the child has left this memory, and

@@ -4,7 +4,7 @@
 //! uses itself (32 and 33 in the GNU one): it neither tells nor sets what is done at them, and takes
 //! them out of every mask. A process may well be started with those ignored too.
 
-use std::ffi::c_long;
+use std::ffi::{c_int, c_long};
 use std::io;
 use std::ptr;
 
@@ -83,16 +83,21 @@ fn is_altered(signal: c_long) -> bool {
     failed == 0 && action.handler != libc::SIG_DFL
 }
 
-/// All signals are blocked in this thread until it is dropped, the C library's own too.
+/// All signals but SIGCHLD are blocked in this thread until it is dropped, the C library's own too.
+/// SIGCHLD is left as it was.
+///
+/// A child that ends before this thread has gone on would otherwise have its SIGCHLD delivered to
+/// another thread, which is woken for nothing: that is a good part of all children that are short.
 #[derive(Debug)]
 pub(super) struct Blocked {
     before: u64,
 }
 
 impl Blocked {
-    pub(super) fn all() -> io::Result<Self> {
+    pub(super) fn all_but_child() -> io::Result<Self> {
         let mut before = 0;
-        match set_mask(u64::MAX, &raw mut before) {
+        let set: u64 = !(1 << (libc::SIGCHLD - 1));
+        match change_mask(libc::SIG_BLOCK, set, &raw mut before) {
             0 => Ok(Blocked { before }),
             _ => Err(io::Error::last_os_error()),
         }
@@ -101,24 +106,24 @@ impl Blocked {
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        set_mask(self.before, ptr::null_mut());
+        change_mask(libc::SIG_SETMASK, self.before, ptr::null_mut());
     }
 }
 
 /// Blocks none. As safe in a child as [`Altered::reset`].
 pub(super) fn unblock_all() {
-    set_mask(0, ptr::null_mut());
+    change_mask(libc::SIG_SETMASK, 0, ptr::null_mut());
 }
 
 /// `before` is null or points to a set.
-fn set_mask(mask: u64, before: *mut u64) -> c_long {
+fn change_mask(how: c_int, set: u64, before: *mut u64) -> c_long {
     // SAFETY: the kernel reads `SET_SIZE` bytes from the first pointer and writes as many to the
-    // second unless it is null; both callers give null or a live u64.
+    // second unless it is null; all callers give null or a live u64.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
-            c_long::from(libc::SIG_SETMASK),
-            &raw const mask,
+            c_long::from(how),
+            &raw const set,
             before,
             SET_SIZE,
         )
