@@ -17,7 +17,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -45,8 +44,6 @@ const COMMIT_PREFIX: &str = ".actionproxy-commit-";
 pub struct Stage {
     action_dir: PathBuf,
     dir: PathBuf,
-    /// Unique among live and dead processes.
-    id: String,
     /// The stage itself, locked.
     lock: OwnedFd,
     committed: bool,
@@ -59,18 +56,16 @@ impl Stage {
     /// # Errors
     /// [`InitError::Io`] when a directory cannot be made.
     pub fn create(action_dir: &Path) -> Result<Stage, InitError> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
         fs::create_dir_all(action_dir)
             .map_err(InitError::io("create the action directory", action_dir))?;
         recover(action_dir)?;
+        // The first that is free. A process id comes back after a restart, and is 1 in every
+        // container.
+        let mut number = 0_u64;
         loop {
-            // A process id comes back after a restart, and is 1 in every container.
-            let id = format!(
-                "{}-{}",
-                process::id(),
-                COUNTER.fetch_add(1, Ordering::Relaxed)
-            );
-            let dir = action_dir.join(format!("{STAGE_PREFIX}{id}"));
+            let name = format!("{STAGE_PREFIX}{}-{number}", process::id());
+            number += 1;
+            let dir = action_dir.join(name);
             match rustix::fs::mkdir(&dir, Mode::RWXU) {
                 Ok(()) => {}
                 Err(Errno::EXIST) => continue,
@@ -85,7 +80,6 @@ impl Stage {
                 return Ok(Stage {
                     action_dir: action_dir.to_path_buf(),
                     dir,
-                    id,
                     lock,
                     committed: false,
                 });
@@ -118,7 +112,11 @@ impl Stage {
         let target = open_dir(&self.action_dir)
             .map_err(InitError::io("open the action directory", &self.action_dir))?;
         Merge::new(step).check(self.lock.as_fd(), target.as_fd(), &self.action_dir)?;
-        let name = format!("{COMMIT_PREFIX}{}", self.id);
+        // The name of a stage is free again when it is committed, while the commit still stands. No
+        // two directories that stand have the same inode.
+        let stage = rustix::fs::fstat(&self.lock)
+            .map_err(|e| InitError::io("look at the staging directory", &self.dir)(e.into()))?;
+        let name = format!("{COMMIT_PREFIX}{}", stage.st_ino);
         step();
         rustix::fs::renameat_with(
             &target,
