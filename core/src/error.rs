@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::init::checksum::Digest;
+use crate::digest::Digest;
 use crate::message::TimeLimit;
 use crate::run::status::Ended;
 

@@ -39,6 +39,7 @@
 
 mod action;
 pub mod config;
+mod digest;
 pub mod error;
 pub mod init;
 pub mod message;
@@ -47,8 +48,8 @@ mod runner;
 
 pub use action::{Action, Stub};
 pub use config::{Config, ProcessLimits, Reinit, UnpackLimits, VerifyPolicy};
+pub use digest::Digest;
 pub use error::{Fault, HookError, InitError, RunError, SpawnStep, VerifyError};
-pub use init::checksum::Digest;
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
 pub use run::env::Environment;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::init::checksum::Digest;
+use crate::digest::Digest;
 use crate::run::status::Ended;
 
 /// One initialisation.

@@ -23,6 +23,8 @@ use rustix::io::Errno;
 
 use crate::error::InitError;
 
+use super::fs_at;
+
 use self::merge::Merge;
 
 mod merge;
@@ -202,7 +204,7 @@ fn roll_forward(
 /// Locks the directory `path`. `None` when a live process holds it, or when it was moved or
 /// removed before the lock was had.
 fn lock(path: &Path) -> io::Result<Option<OwnedFd>> {
-    let dir = match tree::open_dir(CWD, path) {
+    let dir = match fs_at::open_dir(CWD, path) {
         Ok(dir) => dir,
         Err(Errno::NOENT) => return Ok(None),
         // What is called ours but is a symlink or a file is not.

@@ -5,6 +5,7 @@
 
 pub mod checksum;
 pub mod decode;
+mod fs_at;
 pub mod install;
 pub mod unpack;
 pub mod verify;
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::config::Config;
+use crate::digest::Digest;
 use crate::error::{HookError, InitError, VerifyError};
 use crate::message::{Code, InitRequest};
 use crate::run::Logs;
@@ -20,7 +22,6 @@ use crate::run::env::Environment;
 use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::runner::{ActionRunner, Staged};
-use checksum::Digest;
 use decode::{Form, Payload};
 use install::Stage;
 use verify::{Executable, Recorded};

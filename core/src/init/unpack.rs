@@ -14,6 +14,7 @@ use self::stage::StageWriter;
 
 mod links;
 mod path;
+mod refusal;
 mod stage;
 mod tar;
 mod zip;

@@ -8,8 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::checksum::{self, Digest};
+use super::checksum;
 use crate::config::VerifyPolicy;
+use crate::digest::Digest;
 use crate::error::VerifyError;
 
 /// The executable as [`ActionRunner::verify`](crate::ActionRunner::verify) sees it: staged, or

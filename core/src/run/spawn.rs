@@ -2,24 +2,25 @@
 //! default and none blocked. Other descriptors are closed by their close-on-exec flag.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::Pid;
 
 use super::diagnose::diagnose;
 use super::env::Environment;
 use crate::error::{RunError, SpawnStep};
-use child::{Memory, Plan};
+use child::{Failure, Memory, Plan};
+use pipes::{above_stdio, pipe};
 use signals::Altered;
 use strings::Strings;
 
 mod child;
+mod pipes;
 mod search;
 mod signals;
 mod strings;
@@ -210,35 +211,6 @@ impl Prepared {
             environment,
             working_dir,
         })
-    }
-}
-
-/// At which step a start failed, and why.
-#[derive(Debug)]
-struct Failure {
-    step: SpawnStep,
-    source: io::Error,
-}
-
-impl<E: Into<io::Error>> From<E> for Failure {
-    fn from(source: E) -> Self {
-        Failure {
-            step: SpawnStep::Prepare,
-            source: source.into(),
-        }
-    }
-}
-
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
-}
-
-/// The same under a number that is not 0, 1 or 2, which an embedder may have closed: the child would
-/// put one of its descriptors over another before that is in its place.
-fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
-    match fd.as_raw_fd() {
-        0..=2 => Ok(fcntl_dupfd_cloexec(&fd, 3)?),
-        _ => Ok(fd),
     }
 }
 

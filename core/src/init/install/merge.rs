@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::error::InitError;
 
 use super::{RESERVED_PREFIX, tree};
+use crate::init::fs_at;
 
 const CHECKSUM_SUFFIX: &[u8] = b".sha256";
 
@@ -143,8 +144,8 @@ impl<'a> Merge<'a> {
     ) -> Result<(), InitError> {
         use std::os::fd::AsFd;
         let merge = |e: Errno| InitError::io("merge", path)(e.into());
-        let from = tree::open_dir(stage, name).map_err(merge)?;
-        let to = tree::open_dir(target, name).map_err(merge)?;
+        let from = fs_at::open_dir(stage, name).map_err(merge)?;
+        let to = fs_at::open_dir(target, name).map_err(merge)?;
         self.run(from.as_fd(), to.as_fd(), path)?;
         (self.step)();
         match rustix::fs::fchmod(&to, permissions(staged.st_mode)) {
@@ -183,8 +184,8 @@ fn check_level(
             return Err(InitError::io("replace", path)(Errno::XDEV.into()));
         }
         if tree::is_dir(&tree::stat(stage, &*name).map_err(look(&path))?) {
-            let from = tree::open_dir(stage, &*name).map_err(look(&path))?;
-            let to = tree::open_dir(target, &*name).map_err(look(&path))?;
+            let from = fs_at::open_dir(stage, &*name).map_err(look(&path))?;
+            let to = fs_at::open_dir(target, &*name).map_err(look(&path))?;
             check_level(from.as_fd(), to.as_fd(), &path, device)?;
         }
     }

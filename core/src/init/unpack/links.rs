@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use crate::error::InitError;
 
 use super::path;
-use super::stage::{find_dir, open_dir, refused};
+use super::refusal::refused;
+use crate::init::fs_at::{open_below, open_dir};
 
 /// Checks every symlink below `root`. No list of them is kept while unpacking: it could grow to
 /// the entry limit times the length of a path.
@@ -68,7 +69,7 @@ fn check_link(root: &OwnedFd, at: &[u8], parent: &[u8], target: &[u8]) -> Result
             went_down = true;
             continue;
         }
-        if went_down && find_dir(root, &place.join(&b'/')).is_err() {
+        if went_down && open_below(root, place.iter().copied()).is_err() {
             return Err(refused(
                 at,
                 format!(

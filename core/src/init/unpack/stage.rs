@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,8 @@ use crate::error::InitError;
 
 use super::links;
 use super::path::{self, EntryPath, Target};
+use super::refusal::refused;
+use crate::init::fs_at::{open_below, open_dir};
 
 const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
@@ -167,7 +169,8 @@ impl<'a> StageWriter<'a> {
         let to =
             EntryPath::parse(target, self.limits.max_depth).map_err(|reason| refuse(&reason))?;
         let missing = "no file of that name was unpacked before";
-        let target_parent = find_dir(&self.root, to.parent()).map_err(|_| refuse(missing))?;
+        let target_parent =
+            open_below(&self.root, path::components(to.parent())).map_err(|_| refuse(missing))?;
         let target_name = OsStr::from_bytes(to.name());
         match rustix::fs::statat(&target_parent, target_name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {}
@@ -288,40 +291,6 @@ impl<'a> StageWriter<'a> {
     }
 }
 
-/// A refusal of the entry `name`, which is made printable.
-pub(super) fn refused(name: &[u8], reason: impl Into<String>) -> InitError {
-    InitError::Unpack {
-        entry: printable(name),
-        reason: reason.into(),
-    }
-}
-
-/// For one log line: control characters escaped, and only the beginning of a name too long for it.
-fn printable(name: &[u8]) -> String {
-    const SHOWN: usize = 256;
-    let mut shown = String::from_utf8_lossy(&name[..name.len().min(SHOWN)])
-        .escape_debug()
-        .to_string();
-    if name.len() > SHOWN {
-        shown.push_str("...");
-    }
-    shown
-}
-
 fn duplicate(at: &EntryPath) -> InitError {
     refused(at.as_bytes(), "another entry has the same name")
-}
-
-/// Opens the directory `name` of `dir`, unless it is a symlink.
-pub(super) fn open_dir(dir: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(dir, name, flags, Mode::empty())
-}
-
-/// Opens the directory `path` below `root`, none of whose components may be a symlink.
-pub(super) fn find_dir(root: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let top = open_dir(root, OsStr::new("."));
-    path::components(path).fold(top, |dir, component| {
-        open_dir(dir?, OsStr::from_bytes(component))
-    })
 }

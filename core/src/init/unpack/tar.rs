@@ -9,7 +9,8 @@ use flate2::bufread::MultiGzDecoder;
 use crate::config::UnpackLimits;
 use crate::error::InitError;
 
-use super::stage::{StageWriter, refused};
+use super::refusal::refused;
+use super::stage::StageWriter;
 
 /// What the headers of one entry may take, long names and pax records included. The `tar` crate
 /// reads those into memory whatever length they claim.

@@ -10,7 +10,8 @@ use rustix::fs::FileType;
 
 use crate::error::InitError;
 
-use super::stage::{StageWriter, refused};
+use super::refusal::refused;
+use super::stage::StageWriter;
 
 /// The longest target of a symlink, which a zip holds as the content of the entry. One byte more
 /// than the rules of paths allow, so that a longer one is refused by them.

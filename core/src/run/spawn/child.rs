@@ -41,9 +41,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
+use super::pipes::{above_stdio, pipe};
 use super::signals::{Altered, Blocked, unblock_all};
 use super::strings::Pointers;
-use super::{Failure, above_stdio, pipe};
 use crate::error::SpawnStep;
 
 /// What the child becomes. All descriptors of `stdio` are above 2.
@@ -70,6 +70,22 @@ pub(super) enum Memory {
 pub(super) struct Started {
     pub pid: Pid,
     pub exit: Option<OwnedFd>,
+}
+
+/// At which step a start failed, and why.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub step: SpawnStep,
+    pub source: io::Error,
+}
+
+impl<E: Into<io::Error>> From<E> for Failure {
+    fn from(source: E) -> Self {
+        Failure {
+            step: SpawnStep::Prepare,
+            source: source.into(),
+        }
+    }
 }
 
 /// More than the child needs by far, even where its first calls go through the dynamic linker,
