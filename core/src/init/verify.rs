@@ -34,43 +34,47 @@ impl Executable<'_> {
     /// # Errors
     /// The first thing found wrong.
     pub fn check(&self) -> Result<(), VerifyError> {
-        let metadata = self.permission()?;
-        match self.recorded {
-            None => self.stated(),
-            Some(recorded) if self.policy == VerifyPolicy::Digest => {
-                recorded.compare(self.path, &metadata)
-            }
-            Some(_) => Ok(()),
+        let metadata = self.regular_file()?;
+        let recorded = self
+            .recorded
+            .filter(|_| self.policy == VerifyPolicy::Digest);
+        // Who may execute it cannot have changed either: that would show in the change time.
+        if recorded.is_some_and(|recorded| recorded.is_known(&metadata)) {
+            return Ok(());
+        }
+        self.permission(&metadata)?;
+        match (self.recorded, recorded) {
+            (None, _) => self.stated(),
+            (Some(_), Some(recorded)) => recorded.compare(self.path, &metadata),
+            (Some(_), None) => Ok(()),
         }
     }
 
-    /// It is a regular file that this process may execute.
-    fn permission(&self) -> Result<Metadata, VerifyError> {
+    fn regular_file(&self) -> Result<Metadata, VerifyError> {
         let path = || self.path.to_path_buf();
-        let metadata = match std::fs::metadata(self.path) {
-            Ok(metadata) => metadata,
+        match std::fs::metadata(self.path) {
+            Ok(metadata) if metadata.is_file() => Ok(metadata),
+            Ok(_) => Err(VerifyError::NotAFile { path: path() }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(VerifyError::Missing { path: path() });
+                Err(VerifyError::Missing { path: path() })
             }
-            Err(source) => {
-                return Err(VerifyError::Io {
-                    path: path(),
-                    source,
-                });
-            }
-        };
-        if !metadata.is_file() {
-            return Err(VerifyError::NotAFile { path: path() });
-        }
-        // By the effective user, as exec asks.
-        let executable = accessat(CWD, self.path, Access::EXEC_OK, AtFlags::EACCESS).is_ok();
-        if !executable {
-            return Err(VerifyError::NotExecutable {
+            Err(source) => Err(VerifyError::Io {
                 path: path(),
-                mode: metadata.mode() & 0o7777,
-            });
+                source,
+            }),
         }
-        Ok(metadata)
+    }
+
+    /// This process may execute it.
+    fn permission(&self, metadata: &Metadata) -> Result<(), VerifyError> {
+        // By the effective user, as exec asks.
+        if accessat(CWD, self.path, Access::EXEC_OK, AtFlags::EACCESS).is_ok() {
+            return Ok(());
+        }
+        Err(VerifyError::NotExecutable {
+            path: self.path.to_path_buf(),
+            mode: metadata.mode() & 0o7777,
+        })
     }
 
     /// What `<name>.sha256` states, if it stands beside the executable.
@@ -154,12 +158,14 @@ impl Recorded {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it is as it was when its content was last looked at.
+    fn is_known(&self, metadata: &Metadata) -> bool {
+        *self.known() == Fingerprint::of(metadata)
+    }
+
     fn compare(&self, path: &Path, metadata: &Metadata) -> Result<(), VerifyError> {
         let found = Fingerprint::of(metadata);
         let mut known = self.known();
-        if *known == found {
-            return Ok(());
-        }
         let actual = digest(path)?;
         if actual != self.digest {
             return Err(VerifyError::Changed {

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::iter;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 /// Variables by name; a later value replaces an earlier one.
+///
+/// What it was made from is shared by its clones: each activation has one.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    variables: BTreeMap<OsString, OsString>,
+    inherited: Arc<BTreeMap<OsString, OsString>>,
+    /// What was set since, over that.
+    own: BTreeMap<OsString, OsString>,
     skipped: Vec<String>,
 }
 
@@ -15,7 +21,8 @@ impl Environment {
     /// From variables that the operating system gave, which are taken as they are.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Environment {
-            variables: variables.into_iter().collect(),
+            inherited: Arc::new(variables.into_iter().collect()),
+            own: BTreeMap::new(),
             skipped: Vec::new(),
         }
     }
@@ -35,20 +42,31 @@ impl Environment {
             self.skipped.push(format!("{name:?}"));
             return;
         }
-        self.variables
-            .insert(name.to_os_string(), value.to_os_string());
+        self.own.insert(name.to_os_string(), value.to_os_string());
     }
 
     /// The value of `name`.
     pub fn value(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
-        self.variables.get(name.as_ref()).map(OsString::as_os_str)
+        let name = name.as_ref();
+        let value = self.own.get(name).or_else(|| self.inherited.get(name));
+        value.map(OsString::as_os_str)
     }
 
     /// All variables, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        self.variables
+        let replaced = |name: &OsString| self.own.contains_key(name);
+        let mut inherited = self
+            .inherited
             .iter()
-            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .filter(move |(name, _)| !replaced(name))
+            .peekable();
+        let mut own = self.own.iter().peekable();
+        iter::from_fn(move || match (inherited.peek(), own.peek()) {
+            (Some(a), Some(b)) if b.0 < a.0 => own.next(),
+            (None, _) => own.next(),
+            (Some(_), _) => inherited.next(),
+        })
+        .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// The names that could not be set, quoted.
@@ -65,12 +83,19 @@ mod tests {
     fn a_later_value_replaces_an_earlier_one() {
         let mut environment =
             Environment::new([("A".into(), "1".into()), ("B".into(), "2".into())]);
-        environment.set("A", "3");
-        let all: Vec<_> = environment.iter().collect();
-        assert_eq!(
-            all,
-            [("A".as_ref(), "3".as_ref()), ("B".as_ref(), "2".as_ref())]
-        );
+        let before = environment.clone();
+        for (name, value) in [("A", "3"), ("C", "4"), ("AA", "5")] {
+            environment.set(name, value);
+        }
+        let pairs = |environment: &Environment| {
+            let text = |text: &OsStr| text.to_str().unwrap().to_owned();
+            let pairs = environment.iter().map(|(n, v)| text(n) + "=" + &text(v));
+            pairs.collect::<Vec<_>>()
+        };
+        assert_eq!(pairs(&environment), ["A=3", "AA=5", "B=2", "C=4"]);
+        assert_eq!(environment.value("A"), Some("3".as_ref()));
+        assert_eq!(environment.value("B"), Some("2".as_ref()));
+        assert_eq!(pairs(&before), ["A=1", "B=2"]);
     }
 
     #[test]
