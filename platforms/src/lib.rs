@@ -9,6 +9,8 @@
 //! One module a contract; each owns its table of statuses and texts. What HTTP itself refuses (a
 //! path that no contract names, a method, a body without end) is refused before it comes here.
 
+mod invoker;
+pub mod knative;
 mod message;
 pub mod openwhisk;
 mod reply;
@@ -17,6 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use actionproxy_core::{InitError, InitRequest, Outcome, RunError, RunRequest};
 
+pub use knative::Knative;
 pub use openwhisk::OpenWhisk;
 pub use reply::{EndOfLogs, LogLine, Reply};
 
@@ -32,7 +35,7 @@ pub trait Contract: Send + Sync {
     fn decode(&self, request: Request, moment: Moment) -> Result<Asked, Reply>;
 
     /// The reply to a request, from what came of it.
-    fn encode(&self, done: Done) -> Reply;
+    fn encode(&self, done: Done, context: &Context) -> Reply;
 
     /// The line, without its newline, that ends the logs of an activation on both streams.
     fn end_of_logs(&self) -> &'static str;
@@ -56,6 +59,8 @@ pub enum Purpose {
     Init,
     /// To run an activation.
     Run,
+    /// To initialise, to run, or both: its body tells.
+    Either,
 }
 
 /// One request to an [`Endpoint`].
@@ -75,13 +80,17 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// When an activation begins.
+/// What is so when a request has its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The time.
     pub now: SystemTime,
     /// How long the request has waited for other activations.
     pub waited: Duration,
+    /// Whether an init has succeeded.
+    pub initialized: bool,
+    /// Whether that init had `raw` set: the action reads bodies itself.
+    pub raw: bool,
 }
 
 /// What a request asks for.
@@ -91,6 +100,15 @@ pub struct Asked {
     pub task: Task,
     /// What the logs are to say before it is done.
     pub logged: Vec<LogLine>,
+    /// What the reply needs of the request.
+    pub context: Context,
+}
+
+/// What a reply needs of the request that it answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The headers that a browser asks to be allowed (`Access-Control-Request-Headers`).
+    pub allow_headers: Option<String>,
 }
 
 /// What is to be done.

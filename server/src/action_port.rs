@@ -44,7 +44,7 @@ impl Service for ActionPort {
 
     fn admit(&self, route: usize, head: &Head) -> Result<(), Reply> {
         match self.endpoints.get(route).map(|endpoint| endpoint.purpose) {
-            Some(Purpose::Run) if self.workers.is_stopping() => {
+            Some(Purpose::Run | Purpose::Either) if self.workers.is_stopping() => {
                 Err(wire(self.workers.shutting_down()))
             }
             // Taken for no body, an init counts; a second one, with the code, comes too late.

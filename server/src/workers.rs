@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actionproxy_core::{Action, Logs};
 use actionproxy_platforms::{
-    Asked, Contract, Done, LogLine, Moment, Purpose, Reply, Request, Task,
+    Asked, Context, Contract, Done, LogLine, Moment, Purpose, Reply, Request, Task,
 };
 
 use crate::logs::LogStreams;
@@ -65,6 +65,8 @@ struct Queue {
     idle: usize,
     running: usize,
     initialized: bool,
+    /// The action reads bodies itself.
+    raw: bool,
     stopping: bool,
 }
 
@@ -107,7 +109,7 @@ impl Workers {
             {
                 drop(queue);
                 let text = format!("No thread can be started: {e}.");
-                return reply_to.reply(self.contract.encode(Done::Failed(text)));
+                return reply_to.reply(self.own(Done::Failed(text)));
             }
         }
         queue.jobs.push_back(Job {
@@ -145,7 +147,7 @@ impl Workers {
 
     /// The reply to a run that is not taken any more.
     pub(crate) fn shutting_down(&self) -> Reply {
-        self.contract.encode(Done::ShuttingDown)
+        self.own(Done::ShuttingDown)
     }
 
     /// From now on runs are refused, those that wait included. They are answered at once: the
@@ -155,7 +157,7 @@ impl Workers {
         queue.stopping = true;
         let (runs, others): (VecDeque<_>, _) = std::mem::take(&mut queue.jobs)
             .into_iter()
-            .partition(|job| job.request.purpose == Purpose::Run);
+            .partition(|job| job.request.purpose != Purpose::Init);
         queue.jobs = others;
         drop(queue);
         for Job { reply_to, .. } in runs {
@@ -195,7 +197,7 @@ impl Workers {
                 panic::catch_unwind(AssertUnwindSafe(|| self.answer(job.request, job.arrived)));
             let (reply, outcome) = answered.unwrap_or_else(|_| {
                 let text = "The proxy failed to answer this request.".to_owned();
-                let reply = self.contract.encode(Done::Failed(text));
+                let reply = self.own(Done::Failed(text));
                 (reply, Outcome::HostError)
             });
             self.count(kind, outcome, begun.map(|begun| begun.elapsed()));
@@ -240,16 +242,17 @@ impl Workers {
             stdout: &mut stdout,
             stderr: &mut stderr,
         };
-        let moment = Moment {
-            now: SystemTime::now(),
-            waited: arrived.elapsed(),
-        };
+        let moment = self.moment(arrived);
         let (mut reply, outcome) = match self.contract.decode(request, moment) {
-            Ok(Asked { task, logged }) => {
+            Ok(Asked {
+                task,
+                logged,
+                context,
+            }) => {
                 log(logged, &mut logs);
                 let done = self.perform(task, &mut logs);
                 let outcome = Outcome::of(&done);
-                (self.contract.encode(done), outcome)
+                (self.contract.encode(done, &context), outcome)
             }
             Err(reply) => (reply, Outcome::CallerError),
         };
@@ -263,6 +266,21 @@ impl Workers {
         }
     }
 
+    fn moment(&self, arrived: Instant) -> Moment {
+        let queue = self.lock();
+        Moment {
+            now: SystemTime::now(),
+            waited: arrived.elapsed(),
+            initialized: queue.initialized,
+            raw: queue.raw,
+        }
+    }
+
+    /// A reply that needs nothing of a request.
+    fn own(&self, done: Done) -> Reply {
+        self.contract.encode(done, &Context::default())
+    }
+
     fn perform(&self, task: Task, logs: &mut Logs<'_>) -> Done {
         let (init, run) = match task {
             Task::Run(_) if self.is_stopping() => return Done::ShuttingDown,
@@ -273,8 +291,17 @@ impl Workers {
             Task::InitThenRun(init, run) => (init, Some(run)),
         };
         let mut action = unpoisoned(self.action.write());
+        let raw = init
+            .fields
+            .get("raw")
+            .is_some_and(|raw| raw.get() == "true");
         let result = action.init(init, logs);
-        self.lock().initialized = action.is_initialized();
+        let mut queue = self.lock();
+        queue.initialized = action.is_initialized();
+        if result.is_ok() {
+            queue.raw = raw;
+        }
+        drop(queue);
         match run {
             Some(run) if result.is_ok() => {
                 Done::Run(RwLockWriteGuard::downgrade(action).run(run, logs))
@@ -291,7 +318,7 @@ impl Workers {
 fn kind(purpose: Purpose) -> Kind {
     match purpose {
         Purpose::Init => Kind::Init,
-        Purpose::Run => Kind::Run,
+        Purpose::Run | Purpose::Either => Kind::Run,
     }
 }
 

@@ -1,26 +1,16 @@
 //! Apache OpenWhisk: `POST /init` and `POST /run`, as `dockerskeleton`'s `actionproxy.py` defines
 //! them and the invoker expects them.
 
-use std::ops::Range;
-use std::time::{Duration, SystemTime};
+use actionproxy_core::{Ended, Fault, InitError, Outcome, RunError, RunRequest};
 
-use actionproxy_core::{
-    Code, Digest, Ended, Fault, InitError, InitRequest, Outcome, RunError, RunRequest, TimeLimit,
-};
-
-use crate::message::{self, Body, Fields};
+use crate::invoker::{self, TooLate, init_request, keep_one_line, sentence};
+use crate::message::{self, Body};
 use crate::reply::{LogLine, Reply};
-use crate::{Asked, Contract, Done, Endpoint, Moment, Purpose, Request, Task};
+use crate::{Asked, Context, Contract, Done, Endpoint, Moment, Purpose, Request, Task};
 
 mod answer;
 
 use answer::Answer;
-
-/// The line that ends the logs of an activation.
-const SENTINEL: &str = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX";
-
-/// The fields of an init value that have a meaning of their own.
-const INIT_FIELDS: [&str; 6] = ["name", "main", "code", "binary", "env", "sha256"];
 
 /// The OpenWhisk platform.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,12 +36,13 @@ impl Contract for OpenWhisk {
             Purpose::Init => Ok(Asked {
                 task: Task::Init(init_request(request.body).map_err(Answer::BadInit)?),
                 logged: Vec::new(),
+                context: Context::default(),
             }),
-            Purpose::Run => self.run_request(request.body, moment),
+            Purpose::Run | Purpose::Either => self.run_request(request.body, moment),
         }
     }
 
-    fn encode(&self, done: Done) -> Reply {
+    fn encode(&self, done: Done, _: &Context) -> Reply {
         match done {
             Done::Init(result) => init_reply(result),
             Done::Run(result) => run_reply(result),
@@ -61,7 +52,7 @@ impl Contract for OpenWhisk {
     }
 
     fn end_of_logs(&self) -> &'static str {
-        SENTINEL
+        invoker::SENTINEL
     }
 }
 
@@ -148,7 +139,11 @@ impl OpenWhisk {
         }
         let mut logged = Vec::new();
         if self.enforce_deadline {
-            run.time_limit = deadline(&metadata, moment, &mut logged)?;
+            run.time_limit =
+                invoker::deadline(&metadata, moment, &mut logged).map_err(|TooLate| {
+                    let line = LogLine::Note(TooLate::TEXT.to_owned());
+                    with_log(Answer::RunStopped(TooLate::TEXT.to_owned()), line)
+                })?;
         }
         run.argument = match argument {
             None => b"{}".to_vec(),
@@ -160,116 +155,17 @@ impl OpenWhisk {
         Ok(Asked {
             task: Task::Run(run),
             logged,
+            context: Context::default(),
         })
-    }
-}
-
-/// Replaces `body` by the argument that stands at `range`, as one line: without the line breaks
-/// between its tokens. (Inside a JSON string a line break cannot stand.)
-fn keep_one_line(body: &mut Vec<u8>, range: Range<usize>) {
-    body.truncate(range.end);
-    body.drain(..range.start);
-    if memchr::memchr2(b'\n', b'\r', body).is_some() {
-        body.retain(|byte| !matches!(byte, b'\n' | b'\r'));
-    }
-}
-
-/// The time that is left to the message's deadline, in epoch milliseconds as a string or a number.
-/// One that was past when the request arrived is ignored: the clocks of invoker and container may
-/// differ, and the invoker would not have sent a run that is over. One that cannot be read is named
-/// in the logs.
-///
-/// # Errors
-/// The answer to a run whose deadline passed while it waited.
-fn deadline(
-    metadata: &Fields<'_>,
-    Moment { now, waited }: Moment,
-    logged: &mut Vec<LogLine>,
-) -> Result<Option<TimeLimit>, Reply> {
-    let Some(text) = metadata.value("deadline").and_then(message::variable) else {
-        return Ok(None);
-    };
-    let Ok(millis) = text.trim().parse::<u64>() else {
-        logged.push(LogLine::Note(format!(
-            "ignored the deadline {text:?}: expected milliseconds since 1970"
-        )));
-        return Ok(None);
-    };
-    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-    let left = |from| {
-        at.and_then(|at| at.duration_since(from).ok())
-            .filter(|t| !t.is_zero())
-    };
-    match (now.checked_sub(waited).and_then(left), left(now)) {
-        (None, _) => Ok(None),
-        (Some(_), Some(left)) => Ok(Some(TimeLimit::Deadline(left))),
-        (Some(_), None) => {
-            let text =
-                "The action was not started: its deadline passed while it waited for others.";
-            let line = LogLine::Note(text.to_owned());
-            Err(with_log(Answer::RunStopped(text.to_owned()), line))
-        }
-    }
-}
-
-/// Reads an init body. The code keeps the body's buffer.
-fn init_request(mut body: Vec<u8>) -> Result<InitRequest, String> {
-    let message = match message::parse(&body)? {
-        Body::Object(message) => message,
-        Body::Other(found) => return Err(format!("The body: expected an object, found {found}.")),
-    };
-    let value = message.object("value")?.unwrap_or_default();
-    let mut request = InitRequest {
-        name: value.string("name")?,
-        main: value.string("main")?,
-        sha256: digest(&value)?,
-        ..InitRequest::default()
-    };
-    let binary = value.boolean("binary")?.unwrap_or(false);
-    for (name, raw) in value.object("env")?.unwrap_or_default().iter() {
-        if let Some(value) = message::variable(raw) {
-            request.env.push((name.to_owned(), value));
-        }
-    }
-    for (name, raw) in value.iter().filter(|(name, _)| !INIT_FIELDS.contains(name)) {
-        request.fields.insert(name.to_owned(), raw.to_owned());
-    }
-    let Some(code) = value.value("code") else {
-        return Ok(request);
-    };
-    if message::kind(code) != "a string" {
-        return Err(message::wrong_type("code", "a string", message::kind(code)));
-    }
-    let range = message::place(&body, code);
-    message::unquote_in_place(&mut body, range)
-        .map_err(|found| message::wrong_type("code", "text", found))?;
-    request.code = Some(if binary {
-        Code::Base64(body)
-    } else {
-        Code::Text(body)
-    });
-    Ok(request)
-}
-
-fn digest(value: &Fields<'_>) -> Result<Option<Digest>, String> {
-    value
-        .string("sha256")?
-        .map(|hex| Digest::parse(&hex).map_err(|e| format!("Field `sha256`: {e}.")))
-        .transpose()
-}
-
-/// An error of core as a sentence of an answer.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
-        None => text,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use actionproxy_core::TimeLimit;
+
     use super::*;
     use crate::EndOfLogs;
 
@@ -288,6 +184,8 @@ mod tests {
         Moment {
             now: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
             waited: Duration::from_secs(waited),
+            initialized: true,
+            raw: false,
         }
     }
 
@@ -341,7 +239,7 @@ mod tests {
     fn replies_have_the_statuses_of_the_contract() {
         let platform = OpenWhisk::default();
         let told = |done| {
-            let reply = platform.encode(done);
+            let reply = platform.encode(done, &Context::default());
             let body = String::from_utf8(reply.body).expect("text");
             (reply.status, reply.end_of_logs, body)
         };
