@@ -1,6 +1,6 @@
 //! Serving: from the options to the exit status.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -102,9 +102,11 @@ fn listen(options: &Options) -> Result<Vec<Listener>, String> {
     listener.map(|listener| vec![listener])
 }
 
-/// Only where it cannot be known otherwise: in a container these logs are the first activation's.
+/// Only where it cannot be known otherwise, and to a person: in a container these logs are the first
+/// activation's.
 fn announce(options: &Options, listeners: &[Listener], own_dir: Option<&OwnDir>) {
-    if own_dir.is_some() || (options.port == 0 && options.listen == Listen::Tcp) {
+    let is_chosen_here = own_dir.is_some() || (options.port == 0 && options.listen == Listen::Tcp);
+    if is_chosen_here || io::stderr().is_terminal() {
         let dir = options.config.action_dir.display();
         for listener in listeners {
             note(format_args!(

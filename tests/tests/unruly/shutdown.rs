@@ -1,10 +1,12 @@
 //! TERM and INT: the running activation ends, the rest is refused, nothing is left.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::thread;
 
 use actionproxy_tests::tools::are_here;
-use actionproxy_tests::{Proxy, census, eventually, request};
+use actionproxy_tests::{Proxy, census, eventually, request, root};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -192,12 +194,18 @@ fn no_process_and_no_file_is_left() {
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let dir = temporary.path().to_str().expect("a plain name").to_owned();
     // Without an action directory it makes its own, where there is no /action.
+    let empty = tempfile::tempdir().expect("a temporary directory");
+    let mut under = match Path::new("/action").exists() {
+        false => Vec::new(),
+        true => match root::with_action(empty.path(), None) {
+            Some(words) => words,
+            None => return,
+        },
+    };
     let shell = "for a; do shift; case $a in --action-dir) skip=1; continue;; esac; \
                  [ -z \"$skip\" ] && set -- \"$@\" \"$a\"; skip=; done; exec \"$@\"";
-    let mut proxy = Proxy::builder()
-        .under(["sh", "-c", shell, "sh"])
-        .env("TMPDIR", &dir)
-        .start();
+    under.extend(["sh", "-c", shell, "sh"].map(OsString::from));
+    let mut proxy = Proxy::builder().under(under).env("TMPDIR", &dir).start();
     let orphan = temporary.path().join("orphan");
     proxy.init(&format!(
         "#!/bin/sh\n(exec >/dev/null 2>&1; setsid sh -c 'echo $$ > {}; exec sleep 1000' &)\necho '{{}}'\n",
