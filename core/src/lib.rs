@@ -41,6 +41,7 @@ mod action;
 pub mod config;
 pub mod error;
 pub mod init;
+pub mod limits;
 pub mod message;
 pub mod run;
 mod runner;

@@ -103,13 +103,25 @@ impl<R: ActionRunner + 'static> Runtime<R> {
             if !matches!(command, Command::Health(_)) {
                 warnings.iter().for_each(|warning| say(warning));
             }
-            perform(command, self.runner)
+            perform(live_within_limits(command)?, self.runner)
         });
         done.unwrap_or_else(|e| {
             say(&e);
             ExitCode::from(2)
         })
     }
+}
+
+/// Prepares this process, and the options of what is to be done, for the limits it was started with.
+fn live_within_limits(mut command: Command) -> Result<Command, String> {
+    if let Command::Serve(options) | Command::Once { options, .. } = &mut command {
+        process::survive_limits();
+        process::check_stack()?;
+        let lowered = process::fit_into_memory(options)?;
+        let warnings = lowered.into_iter().chain(process::warning_of_time());
+        warnings.for_each(|warning| say(&warning));
+    }
+    Ok(command)
 }
 
 fn perform(command: Command, runner: impl ActionRunner + 'static) -> Result<ExitCode, String> {

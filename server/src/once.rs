@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
+use actionproxy_core::limits::explained;
 use actionproxy_core::{Action, ActionRunner, Ended, Logs, RunRequest, Stop, VerifyPolicy};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -42,11 +43,12 @@ pub(crate) fn run(
     // Nothing was initialised: there is no digest to hold the file against.
     config.verify = VerifyPolicy::Permission;
     process::keep_descriptors_from_actions();
-    let shutdown =
-        Shutdown::register().map_err(|e| format!("run: failed to handle signals: {e}"))?;
-    let stop = Stop::new().map_err(|e| format!("run: {e}"))?;
+    let shutdown = Shutdown::register()
+        .map_err(|e| format!("run: failed to handle signals: {}", explained(&e)))?;
+    let stop = Stop::new().map_err(|e| format!("run: {}", explained(&e)))?;
     let action = Action::existing(config, runner, stop.clone());
-    let (finished, finishing) = shutdown::finish_line().map_err(|e| format!("run: {e}"))?;
+    let (finished, finishing) =
+        shutdown::finish_line().map_err(|e| format!("run: {}", explained(&e)))?;
     // The action has a process group of its own, so a terminal's Ctrl-C does not reach it. This
     // thread waits for signals, since orphans are its children.
     let activation = thread::Builder::new()
@@ -55,7 +57,7 @@ pub(crate) fn run(
             drop(finishing);
             status
         })
-        .map_err(|e| format!("run: failed to start a thread: {e}"))?;
+        .map_err(|e| format!("run: failed to start a thread: {}", explained(&e)))?;
     let Woken::Signal(first) = shutdown.wait(&finished) else {
         return Ok(activation.join().unwrap_or(ExitCode::FAILURE));
     };
@@ -92,6 +94,7 @@ fn activate(action: &Action, argument: Vec<u8>) -> ExitCode {
             match stdout.write_all(&line).and_then(|()| stdout.flush()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(e) => {
+                    let e = explained(&e);
                     let _ = writeln!(stderr, "actionproxy: failed to write the result: {e}");
                     ExitCode::FAILURE
                 }
@@ -115,9 +118,12 @@ fn read_argument(argument: Argument, max_bytes: u64) -> Result<Vec<u8>, String> 
         Argument::Stdin | Argument::NotGiven => {
             let mut read = Vec::new();
             let mut stdin = io::stdin().lock().take(max_bytes.saturating_add(1));
-            stdin
-                .read_to_end(&mut read)
-                .map_err(|e| format!("run: failed to read the argument from stdin: {e}"))?;
+            stdin.read_to_end(&mut read).map_err(|e| {
+                format!(
+                    "run: failed to read the argument from stdin: {}",
+                    explained(&e)
+                )
+            })?;
             if read.len() as u64 > max_bytes {
                 return Err(format!(
                     "run: the argument on stdin is over the limit of {max_bytes} bytes (--max-body)"

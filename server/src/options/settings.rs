@@ -82,6 +82,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_OPERATOR_PORT"],
         default: "off",
         help: "port for GET /healthz, /readyz and /metrics, beside the one for activations",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let port = match v {
                 "off" => Some(None),

@@ -6,6 +6,7 @@ mod host;
 mod init;
 mod limits;
 mod logs;
+mod rlimits;
 mod shutdown;
 
 use std::fs;
