@@ -5,12 +5,14 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use actionproxy_core::limits::explained;
 use actionproxy_core::{Action, ActionRunner, Ended, Logs, RunRequest, Stop, VerifyPolicy};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::logs::{LogStreams, Sharing};
 use crate::options::{Argument, Options};
 use crate::process;
 use crate::shutdown::{self, Shutdown, Woken};
@@ -31,6 +33,7 @@ pub(crate) fn run(
     options: Options,
 ) -> Result<ExitCode, String> {
     let argument = read_argument(argument, options.max_body)?;
+    let limit = options.config.process.timeout;
     let mut config = options.config;
     let named = |e: io::Error| format!("run: {}: {e}", file.display());
     let path = fs::canonicalize(&file).map_err(named)?;
@@ -53,7 +56,7 @@ pub(crate) fn run(
     // thread waits for signals, since orphans are its children.
     let activation = thread::Builder::new()
         .spawn(move || {
-            let status = activate(&action, argument);
+            let status = activate(&action, argument, limit);
             drop(finishing);
             status
         })
@@ -71,9 +74,10 @@ pub(crate) fn run(
     }))
 }
 
-/// Status 0, or 1 with the cause on stderr.
-fn activate(action: &Action, argument: Vec<u8>) -> ExitCode {
-    let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+/// Status 0, or 1 with the cause on stderr. Logs that nobody reads within `limit` do not keep it.
+fn activate(action: &Action, argument: Vec<u8>, limit: Option<Duration>) -> ExitCode {
+    let logs = LogStreams::new(Sharing::Alone, "", limit, None);
+    let (mut stdout, mut stderr) = logs.sinks(logs.limit_from_now(None));
     let outcome = action.run(
         RunRequest {
             argument,
@@ -84,8 +88,10 @@ fn activate(action: &Action, argument: Vec<u8>) -> ExitCode {
             stderr: &mut stderr,
         },
     );
+    drop(stdout);
     match outcome {
         Ok(outcome) => {
+            let mut stdout = io::stdout();
             if let Ended::Signaled(_) = outcome.ended {
                 let _ = writeln!(stderr, "actionproxy: {}", outcome.ended);
             }

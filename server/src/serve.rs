@@ -128,7 +128,8 @@ fn start_workers(
         true => (Sharing::ByLine, options.max_concurrent),
         false => (Sharing::Alone, 1),
     };
-    let logs = LogStreams::new(sharing, contract.end_of_logs(), metrics.clone());
+    let limit = options.config.process.timeout;
+    let logs = LogStreams::new(sharing, contract.end_of_logs(), limit, metrics.clone());
     Workers::start(
         Arc::clone(contract),
         action,
@@ -141,9 +142,10 @@ fn start_workers(
 }
 
 fn start_operator(operator: Operator, address: SocketAddr) -> Result<(), String> {
-    operator
-        .start(address)
-        .map_err(|e| format!("failed to listen on {address}, the operator's port: {e}"))?;
+    operator.start(address).map_err(|e| {
+        let e = explained(&e);
+        format!("failed to listen on {address}, the operator's port: {e}")
+    })?;
     // Once more, for what the library opened.
     process::keep_descriptors_from_actions();
     Ok(())

@@ -6,6 +6,7 @@ mod host;
 mod init;
 mod limits;
 mod logs;
+mod readers;
 mod rlimits;
 mod shutdown;
 

@@ -24,7 +24,7 @@ fn wait_until_stopping(proxy: &Proxy) {
 
 #[test]
 fn an_idle_proxy_ends_at_once_with_status_0() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
         let mut proxy = Proxy::builder().arg("--grace=1h").start();
         proxy.init("#!/bin/sh\necho '{}'\n");
         proxy.result(json!({}));
@@ -188,6 +188,12 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn no_process_and_no_file_is_left() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+        assert_nothing_is_left_after(signal);
+    }
+}
+
+fn assert_nothing_is_left_after(signal: Signal) {
     if !are_here(&["setsid"]) {
         return;
     }
@@ -215,7 +221,8 @@ fn no_process_and_no_file_is_left() {
     let pid = eventually("the orphan", || {
         fs::read_to_string(&orphan).ok()?.trim().parse().ok()
     });
-    assert_eq!(proxy.stop(), 0);
+    proxy.signal(signal);
+    assert_eq!(proxy.wait(), 0);
     assert!(!census::is_alive(pid), "the orphan is left");
     let left = fs::read_dir(&dir).expect("our own").flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
