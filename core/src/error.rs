@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::digest::Digest;
+use crate::limits::explained;
 use crate::message::TimeLimit;
 use crate::run::status::Ended;
 
@@ -159,7 +160,10 @@ impl fmt::Display for InitError {
                 doing,
                 path,
                 source,
-            } => write!(f, "failed to {doing} {}: {source}", path.display()),
+            } => {
+                let cause = explained(source);
+                write!(f, "failed to {doing} {}: {cause}", path.display())
+            }
         }
     }
 }

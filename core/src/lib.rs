@@ -42,6 +42,7 @@ pub mod config;
 mod digest;
 pub mod error;
 pub mod init;
+pub mod limits;
 pub mod message;
 pub mod run;
 mod runner;

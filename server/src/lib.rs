@@ -53,7 +53,7 @@ use std::process::ExitCode;
 
 use actionproxy_core::{ActionRunner, Config};
 
-use options::Command;
+use options::{Command, Parsed};
 
 /// Runs the command line with `runner`, where its defaults are fine. See [`Runtime`].
 pub fn main(runner: impl ActionRunner + 'static) -> ExitCode {
@@ -97,34 +97,53 @@ impl<R: ActionRunner + 'static> Runtime<R> {
         process::report_panics_in_a_line();
         let mut config = self.config;
         config.env = std::env::vars_os().collect();
-        let command = options::parse(config, std::env::args_os(), |name| std::env::var_os(name));
-        let done = match command {
-            Err(e) => Err(e),
-            Ok(Command::Serve(options)) => serve::serve(self.runner, options),
-            Ok(Command::Once {
-                file,
-                argument,
-                options,
-            }) => once::run(self.runner, file, argument, options.config),
-            Ok(Command::Health(options)) => Ok(health::check(&options)),
-            Ok(Command::Stub) => {
-                stub::run();
-                Ok(ExitCode::SUCCESS)
+        let parsed = options::parse(config, std::env::args_os());
+        let done = parsed.and_then(|Parsed { command, warnings }| {
+            // A health check is asked for every few seconds, and its logs are the container's too.
+            if !matches!(command, Command::Health(_)) {
+                warnings.iter().for_each(|warning| say(warning));
             }
-            Ok(Command::Help) => {
-                print(&options::help(&process::name()));
-                Ok(ExitCode::SUCCESS)
-            }
-            Ok(Command::Version) => {
-                print(concat!("actionproxy ", env!("CARGO_PKG_VERSION"), "\n"));
-                Ok(ExitCode::SUCCESS)
-            }
-        };
+            perform(live_within_limits(command)?, self.runner)
+        });
         done.unwrap_or_else(|e| {
-            let _ = writeln!(std::io::stderr(), "{}: {e}", process::name());
+            say(&e);
             ExitCode::from(2)
         })
     }
+}
+
+/// Prepares this process, and the options of what is to be done, for the limits it was started with.
+fn live_within_limits(mut command: Command) -> Result<Command, String> {
+    if let Command::Serve(options) | Command::Once { options, .. } = &mut command {
+        process::survive_limits();
+        process::check_stack()?;
+        let lowered = process::fit_into_memory(options)?;
+        let warnings = lowered.into_iter().chain(process::warning_of_time());
+        warnings.for_each(|warning| say(&warning));
+    }
+    Ok(command)
+}
+
+fn perform(command: Command, runner: impl ActionRunner + 'static) -> Result<ExitCode, String> {
+    match command {
+        Command::Serve(options) => return serve::serve(runner, options),
+        Command::Once {
+            file,
+            argument,
+            options,
+        } => return once::run(runner, file, argument, options),
+        Command::Health(options) => return Ok(health::check(&options)),
+        Command::Stub => stub::run(),
+        Command::Help => print(&options::help(&process::name())),
+        Command::Version => print(concat!("actionproxy ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line on stderr.
+fn say(line: &str) {
+    let line = format!("{}: {line}\n", process::name());
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// A reader that has gone away is no reason to fail.

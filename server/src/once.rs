@@ -1,15 +1,24 @@
 //! `actionproxy run FILE [JSON]`: one activation through the same core, without HTTP.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
-use actionproxy_core::{Action, ActionRunner, Config, Ended, Logs, RunRequest, Stop, VerifyPolicy};
+use actionproxy_core::limits::explained;
+use actionproxy_core::{Action, ActionRunner, Ended, Logs, RunRequest, Stop, VerifyPolicy};
+use rustix::fs::FileType;
+use rustix::io::Errno;
 
+use crate::logs::{LogStreams, Sharing};
+use crate::options::{Argument, Options};
 use crate::process;
 use crate::shutdown::{self, Shutdown, Woken};
+
+/// The most of a wrong argument that a message shows.
+const SHOWN: usize = 200;
 
 /// Logs go to the terminal, the result is the last line of stdout. Status 0, or 1 with the cause.
 /// INT, TERM and HUP end the action and all that it started; the status is then 128 and the
@@ -20,17 +29,12 @@ use crate::shutdown::{self, Shutdown, Woken};
 pub(crate) fn run(
     runner: impl ActionRunner + 'static,
     file: PathBuf,
-    argument: Option<String>,
-    mut config: Config,
+    argument: Argument,
+    options: Options,
 ) -> Result<ExitCode, String> {
-    let argument = argument.unwrap_or_else(|| "{}".to_owned());
-    let mut argument =
-        actionproxy_core::run::result::check(argument.into_bytes()).map_err(|bad| {
-            let found = String::from_utf8_lossy(&bad.line).into_owned();
-            format!("run: expected a JSON object or array as the argument, found {found:?}")
-        })?;
-    // One line, as a platform gives it. Inside a JSON string a line break cannot stand.
-    argument.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+    let argument = read_argument(argument, options.max_body)?;
+    let limit = options.config.process.timeout;
+    let mut config = options.config;
     let named = |e: io::Error| format!("run: {}: {e}", file.display());
     let path = fs::canonicalize(&file).map_err(named)?;
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
@@ -41,20 +45,22 @@ pub(crate) fn run(
     config.source = config.executable.clone();
     // Nothing was initialised: there is no digest to hold the file against.
     config.verify = VerifyPolicy::Permission;
-    let shutdown =
-        Shutdown::register().map_err(|e| format!("run: failed to handle signals: {e}"))?;
-    let stop = Stop::new().map_err(|e| format!("run: {e}"))?;
+    process::keep_descriptors_from_actions();
+    let shutdown = Shutdown::register()
+        .map_err(|e| format!("run: failed to handle signals: {}", explained(&e)))?;
+    let stop = Stop::new().map_err(|e| format!("run: {}", explained(&e)))?;
     let action = Action::existing(config, runner, stop.clone());
-    let (finished, finishing) = shutdown::finish_line().map_err(|e| format!("run: {e}"))?;
+    let (finished, finishing) =
+        shutdown::finish_line().map_err(|e| format!("run: {}", explained(&e)))?;
     // The action has a process group of its own, so a terminal's Ctrl-C does not reach it. This
     // thread waits for signals, since orphans are its children.
     let activation = thread::Builder::new()
         .spawn(move || {
-            let status = activate(&action, argument);
+            let status = activate(&action, argument, limit);
             drop(finishing);
             status
         })
-        .map_err(|e| format!("run: failed to start a thread: {e}"))?;
+        .map_err(|e| format!("run: failed to start a thread: {}", explained(&e)))?;
     let Woken::Signal(first) = shutdown.wait(&finished) else {
         return Ok(activation.join().unwrap_or(ExitCode::FAILURE));
     };
@@ -68,9 +74,10 @@ pub(crate) fn run(
     }))
 }
 
-/// Status 0, or 1 with the cause on stderr.
-fn activate(action: &Action, argument: Vec<u8>) -> ExitCode {
-    let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+/// Status 0, or 1 with the cause on stderr. Logs that nobody reads within `limit` do not keep it.
+fn activate(action: &Action, argument: Vec<u8>, limit: Option<Duration>) -> ExitCode {
+    let logs = LogStreams::new(Sharing::Alone, "", limit, None);
+    let (mut stdout, mut stderr) = logs.sinks(logs.limit_from_now(None));
     let outcome = action.run(
         RunRequest {
             argument,
@@ -81,8 +88,10 @@ fn activate(action: &Action, argument: Vec<u8>) -> ExitCode {
             stderr: &mut stderr,
         },
     );
+    drop(stdout);
     match outcome {
         Ok(outcome) => {
+            let mut stdout = io::stdout();
             if let Ended::Signaled(_) = outcome.ended {
                 let _ = writeln!(stderr, "actionproxy: {}", outcome.ended);
             }
@@ -91,6 +100,7 @@ fn activate(action: &Action, argument: Vec<u8>) -> ExitCode {
             match stdout.write_all(&line).and_then(|()| stdout.flush()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(e) => {
+                    let e = explained(&e);
                     let _ = writeln!(stderr, "actionproxy: failed to write the result: {e}");
                     ExitCode::FAILURE
                 }
@@ -100,5 +110,62 @@ fn activate(action: &Action, argument: Vec<u8>) -> ExitCode {
             let _ = writeln!(stderr, "actionproxy: {e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The argument as a platform gives it: JSON, in one line.
+///
+/// What is read from stdin is waited for to its end; a terminal only where it was asked for, and
+/// neither a device such as `/dev/null`. No more than `max_bytes` are taken from there.
+fn read_argument(argument: Argument, max_bytes: u64) -> Result<Vec<u8>, String> {
+    let given = match argument {
+        Argument::Given(json) => json.into_bytes(),
+        Argument::NotGiven if !is_fed()? => b"{}".to_vec(),
+        Argument::Stdin | Argument::NotGiven => {
+            let mut read = Vec::new();
+            let mut stdin = io::stdin().lock().take(max_bytes.saturating_add(1));
+            stdin.read_to_end(&mut read).map_err(|e| {
+                format!(
+                    "run: failed to read the argument from stdin: {}",
+                    explained(&e)
+                )
+            })?;
+            if read.len() as u64 > max_bytes {
+                return Err(format!(
+                    "run: the argument on stdin is over the limit of {max_bytes} bytes (--max-body)"
+                ));
+            }
+            match read.iter().all(u8::is_ascii_whitespace) {
+                // As a platform takes an empty body.
+                true => b"{}".to_vec(),
+                false => read,
+            }
+        }
+    };
+    let given = match given.strip_prefix(b"\xef\xbb\xbf") {
+        // Editors and shells of other systems put a byte order mark there.
+        Some(bare) => bare.to_vec(),
+        None => given,
+    };
+    let mut json = actionproxy_core::run::result::check(given).map_err(|bad| {
+        let found = String::from_utf8_lossy(&bad.line);
+        let shown: String = found.chars().take(SHOWN).collect();
+        let more = if shown.len() < found.len() { "…" } else { "" };
+        format!("run: expected a JSON object or array as the argument, found {shown:?}{more}")
+    })?;
+    // Inside a JSON string a line break cannot stand.
+    json.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+    Ok(json)
+}
+
+/// Whether somebody put something on stdin: it is a pipe, a socket or a file.
+fn is_fed() -> Result<bool, String> {
+    match rustix::fs::fstat(rustix::stdio::stdin()) {
+        Ok(stat) => Ok(matches!(
+            FileType::from_raw_mode(stat.st_mode),
+            FileType::Fifo | FileType::Socket | FileType::RegularFile
+        )),
+        Err(Errno::BADF) => Ok(false),
+        Err(e) => Err(format!("run: failed to look at stdin: {e}")),
     }
 }

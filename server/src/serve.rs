@@ -1,6 +1,6 @@
 //! Serving: from the options to the exit status.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use actionproxy_core::limits::explained;
 use actionproxy_core::{Action, ActionRunner, InitError, Stop};
 use actionproxy_platforms::{Contract, OpenWhisk};
 use rustix::process::Resource;
@@ -42,12 +43,13 @@ pub(crate) fn serve(
     process::bound_kept_memory();
     process::keep_descriptors_from_actions();
     // Before there is another thread: a signal must find its handler.
-    let shutdown = Shutdown::register().map_err(|e| format!("failed to handle signals: {e}"))?;
-    let coroutines =
-        http::prepare_coroutines().map_err(|e| format!("failed to start a thread: {e}"))?;
+    let shutdown =
+        Shutdown::register().map_err(|e| format!("failed to handle signals: {}", explained(&e)))?;
+    let coroutines = http::prepare_coroutines()
+        .map_err(|e| format!("failed to start a thread: {}", explained(&e)))?;
     let contract = contract(&options)?;
     let own_dir = choose_action_dir(&mut options)?;
-    let stop = Stop::new().map_err(|e| format!("failed to start: {e}"))?;
+    let stop = Stop::new().map_err(|e| format!("failed to start: {}", explained(&e)))?;
     let action = open_action(&options, runner, stop.clone())?;
     announce(&options, &listeners, own_dir.as_ref());
     let metrics = options.operator_port.map(|_| Arc::<Metrics>::default());
@@ -55,7 +57,7 @@ pub(crate) fn serve(
     let port = ActionPort::new(&*contract, Arc::clone(&workers));
     let _ = coroutines.join();
     let server = Server::start(listeners, Arc::new(port), limits(&options))
-        .map_err(|e| format!("failed to start: {e}"))?;
+        .map_err(|e| format!("failed to start: {}", explained(&e)))?;
     if let (Some(port), Some(metrics)) = (options.operator_port, metrics) {
         let (workers, server) = (Arc::clone(&workers), Arc::clone(&server));
         let action_dir = options.config.action_dir.clone();
@@ -93,18 +95,19 @@ fn listen(options: &Options) -> Result<Vec<Listener>, String> {
     }
     let address = SocketAddr::new(options.host, options.port);
     let listener = match &options.listen {
-        Listen::Tcp => {
-            Listener::tcp(address).map_err(|e| format!("failed to listen on {address}: {e}"))
-        }
+        Listen::Tcp => Listener::tcp(address)
+            .map_err(|e| format!("failed to listen on {address}: {}", explained(&e))),
         Listen::Unix(path) => Listener::unix(path, options.listen_mode)
             .map_err(|e| format!("failed to listen on unix:{}: {e}", path.display())),
     };
     listener.map(|listener| vec![listener])
 }
 
-/// Only where it cannot be known otherwise: in a container these logs are the first activation's.
+/// Only where it cannot be known otherwise, and to a person: in a container these logs are the first
+/// activation's.
 fn announce(options: &Options, listeners: &[Listener], own_dir: Option<&OwnDir>) {
-    if own_dir.is_some() || (options.port == 0 && options.listen == Listen::Tcp) {
+    let is_chosen_here = own_dir.is_some() || (options.port == 0 && options.listen == Listen::Tcp);
+    if is_chosen_here || io::stderr().is_terminal() {
         let dir = options.config.action_dir.display();
         for listener in listeners {
             note(format_args!(
@@ -125,7 +128,8 @@ fn start_workers(
         true => (Sharing::ByLine, options.max_concurrent),
         false => (Sharing::Alone, 1),
     };
-    let logs = LogStreams::new(sharing, contract.end_of_logs(), metrics.clone());
+    let limit = options.config.process.timeout;
+    let logs = LogStreams::new(sharing, contract.end_of_logs(), limit, metrics.clone());
     Workers::start(
         Arc::clone(contract),
         action,
@@ -134,13 +138,14 @@ fn start_workers(
         shutdown.orphans(),
         metrics,
     )
-    .map_err(|e| format!("failed to start a thread: {e}"))
+    .map_err(|e| format!("failed to start a thread: {}", explained(&e)))
 }
 
 fn start_operator(operator: Operator, address: SocketAddr) -> Result<(), String> {
-    operator
-        .start(address)
-        .map_err(|e| format!("failed to listen on {address}, the operator's port: {e}"))?;
+    operator.start(address).map_err(|e| {
+        let e = explained(&e);
+        format!("failed to listen on {address}, the operator's port: {e}")
+    })?;
     // Once more, for what the library opened.
     process::keep_descriptors_from_actions();
     Ok(())
@@ -164,7 +169,7 @@ struct Ending {
 impl Ending {
     fn prepare(options: &Options, server: &Arc<Server>, stop: Stop) -> Result<Self, String> {
         let (finished, finishing) =
-            shutdown::finish_line().map_err(|e| format!("failed to start: {e}"))?;
+            shutdown::finish_line().map_err(|e| format!("failed to start: {}", explained(&e)))?;
         let (begin, begun) = mpsc::channel();
         let server = Arc::clone(server);
         let (grace, kill_grace) = (options.grace, options.config.process.kill_grace);
@@ -179,7 +184,7 @@ impl Ending {
                 }
                 drop(finishing);
             })
-            .map_err(|e| format!("failed to start a thread: {e}"))?;
+            .map_err(|e| format!("failed to start a thread: {}", explained(&e)))?;
         Ok(Ending { begin, finished })
     }
 }
@@ -214,8 +219,12 @@ fn choose_action_dir(options: &mut Options) -> Result<Option<OwnDir>, String> {
             .map_err(|e| format!("action directory {}: {e}", dir.display()))?;
         return Ok(None);
     }
-    let own = OwnDir::create()
-        .map_err(|e| format!("failed to create a temporary action directory: {e}"))?;
+    let own = OwnDir::create().map_err(|e| {
+        format!(
+            "failed to create a temporary action directory: {}",
+            explained(&e)
+        )
+    })?;
     options.config.action_dir = own.path().to_path_buf();
     Ok(Some(own))
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWrit
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use actionproxy_core::{Action, Logs};
+use actionproxy_core::{Action, Logs, TimeLimit};
 use actionproxy_platforms::{
     Asked, Context, Contract, Done, LogLine, Moment, Purpose, Reply, Request, Task,
 };
@@ -195,14 +195,14 @@ impl Workers {
             // A hook of a derived runtime may panic; that costs its request and no more.
             let answered =
                 panic::catch_unwind(AssertUnwindSafe(|| self.answer(job.request, job.arrived)));
-            let (reply, outcome) = answered.unwrap_or_else(|_| {
+            let (reply, outcome, until) = answered.unwrap_or_else(|_| {
                 let text = "The proxy failed to answer this request.".to_owned();
                 let reply = self.own(Done::Failed(text));
-                (reply, Outcome::HostError)
+                (reply, Outcome::HostError, self.logs.limit_from_now(None))
             });
             self.count(kind, outcome, begun.map(|begun| begun.elapsed()));
             handled += reply.body.len();
-            self.logs.end(reply.end_of_logs);
+            self.logs.end(reply.end_of_logs, until);
             self.lock().running -= 1;
             job.reply_to.reply(reply);
             self.orphans.look();
@@ -235,15 +235,21 @@ impl Workers {
         }
     }
 
-    /// One request, from its bytes to its reply; the logs have all but the sentinels then.
-    fn answer(&self, request: Request, arrived: Instant) -> (Reply, Outcome) {
-        let (mut stdout, mut stderr) = self.logs.sinks();
+    /// One request, from its bytes to its reply, and when it has had its time; the logs have all
+    /// but the sentinels then.
+    fn answer(&self, request: Request, arrived: Instant) -> (Reply, Outcome, Option<Instant>) {
+        let moment = self.moment(arrived);
+        let asked = self.contract.decode(request, moment);
+        let until = self.logs.limit_from_now(match &asked {
+            Ok(Asked { task, .. }) => own_limit(task),
+            Err(_) => None,
+        });
+        let (mut stdout, mut stderr) = self.logs.sinks(until);
         let mut logs = Logs {
             stdout: &mut stdout,
             stderr: &mut stderr,
         };
-        let moment = self.moment(arrived);
-        let (mut reply, outcome) = match self.contract.decode(request, moment) {
+        let (mut reply, outcome) = match asked {
             Ok(Asked {
                 task,
                 logged,
@@ -257,7 +263,7 @@ impl Workers {
             Err(reply) => (reply, Outcome::CallerError),
         };
         log(std::mem::take(&mut reply.logged), &mut logs);
-        (reply, outcome)
+        (reply, outcome, until)
     }
 
     fn count(&self, kind: Kind, outcome: Outcome, time: Option<Duration>) {
@@ -319,6 +325,14 @@ fn kind(purpose: Purpose) -> Kind {
     match purpose {
         Purpose::Init => Kind::Init,
         Purpose::Run | Purpose::Either => Kind::Run,
+    }
+}
+
+/// The time limit that a request brings itself.
+fn own_limit(task: &Task) -> Option<Duration> {
+    match task {
+        Task::Run(run) | Task::InitThenRun(_, run) => run.time_limit.map(TimeLimit::duration),
+        Task::Init(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod census;
 pub mod files;
 pub mod http;
 pub mod proxy;
+pub mod root;
 pub mod tools;
 pub mod wait;
 

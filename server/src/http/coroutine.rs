@@ -1,13 +1,15 @@
 //! Waiting without holding a thread: the only place that knows `may`.
 
 use std::os::fd::AsRawFd;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::AssertUnwindSafe;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
 use may::coroutine::Builder;
 use may::io::{CoIo, WaitIo, WaitIoWaker};
+
+use crate::process;
 
 /// A coroutine's stack in words: it reads heads and moves bytes, no more.
 const STACK_WORDS: usize = 0x2000;
@@ -62,9 +64,9 @@ pub(super) fn enter(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     started(|| unsafe { Builder::new().spawn_local(body).map(drop) })
 }
 
-/// The library panics where the kernel gives no memory for a stack.
+/// The library panics where the kernel gives no memory for a stack, or no thread.
 fn started(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    panic::catch_unwind(AssertUnwindSafe(start))
+    process::quietly(AssertUnwindSafe(start))
         .unwrap_or_else(|_| Err(io::ErrorKind::OutOfMemory.into()))
 }
 

@@ -1,17 +1,22 @@
 //! Flags and environment variables, read by one table, from which the help is made too.
 
+mod help;
+mod host;
+mod nearest;
 mod settings;
 mod values;
+mod variables;
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use actionproxy_core::Config;
 
-use settings::SETTINGS;
+pub(crate) use help::help;
+use nearest::suggestion;
+use settings::{SETTINGS, Setting};
 
 /// How the server serves; how the action runs is in [`Config`].
 #[derive(Debug, Clone)]
@@ -74,7 +79,7 @@ pub(crate) enum Command {
     /// One executable, once, without HTTP.
     Once {
         file: PathBuf,
-        argument: Option<String>,
+        argument: Argument,
         options: Options,
     },
     /// Is the proxy of this machine alive?
@@ -85,64 +90,143 @@ pub(crate) enum Command {
     Version,
 }
 
-/// Reads flags and variables on top of `config`.
+/// Where the argument of a `run` is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Argument {
+    /// On the command line.
+    Given(String),
+    /// On stdin: it was asked for, by `-`.
+    Stdin,
+    /// Not on the command line: on stdin, if somebody put anything there.
+    NotGiven,
+}
+
+/// What the command line asks for, and what there is to say about it.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub command: Command,
+    /// Variables that were passed over, a line each.
+    pub warnings: Vec<String>,
+}
+
+impl From<Command> for Parsed {
+    fn from(command: Command) -> Self {
+        Parsed {
+            command,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Reads flags, and the variables of `config.env`, on top of `config`. A variable beside which its
+/// flag is given is not looked at.
 ///
 /// # Errors
 /// One line that names the flag or variable, its value, and what was expected.
 pub(crate) fn parse(
     config: Config,
     arguments: impl IntoIterator<Item = OsString>,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<Command, String> {
-    let mut options = Options::new(config);
-    for setting in SETTINGS {
-        let found = setting
-            .variables
-            .iter()
-            .find_map(|name| Some((name, variable(name).filter(|v| !v.is_empty())?)));
-        if let Some((name, value)) = found {
-            let value = text(&value).map_err(|e| format!("{name}: {e}"))?;
-            (setting.apply)(&mut options, value)
-                .map_err(|expected| format!("{name}: expected {expected}, found {value:?}"))?;
-        }
-    }
+) -> Result<Parsed, String> {
     let mut parser = lexopt::Parser::from_iter(arguments);
+    let mut flags: Vec<(&Setting, OsString)> = Vec::new();
     let mut words: Vec<OsString> = Vec::new();
     while let Some(argument) = parser.next().map_err(|e| e.to_string())? {
         match argument {
-            lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => return Ok(Command::Help),
-            lexopt::Arg::Long("version") | lexopt::Arg::Short('V') => return Ok(Command::Version),
+            lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => return Ok(Command::Help.into()),
+            lexopt::Arg::Long("version") | lexopt::Arg::Short('V') => {
+                return Ok(Command::Version.into());
+            }
             lexopt::Arg::Long(flag) => {
-                let flag = flag.to_owned();
                 let setting = SETTINGS
                     .iter()
                     .find(|setting| setting.flag == flag)
-                    .ok_or_else(|| format!("unknown flag `--{flag}`; `--help` lists them"))?;
-                let value = if setting.value.is_empty() {
-                    "1".into()
-                } else {
-                    parser
-                        .value()
-                        .map_err(|_| format!("--{flag}: expected {}", setting.value))?
-                };
-                let value = text(&value).map_err(|e| format!("--{flag}: {e}"))?;
-                (setting.apply)(&mut options, value).map_err(|expected| {
-                    format!("--{flag}: expected {expected}, found {value:?}")
-                })?;
+                    .ok_or_else(|| unknown_flag(flag))?;
+                flags.push((setting, flag_value(&mut parser, setting)?));
             }
-            lexopt::Arg::Short(flag) => {
-                return Err(format!("unknown flag `-{flag}`; `--help` lists them"));
+            lexopt::Arg::Short(letter) => {
+                let rest = parser.optional_value().unwrap_or_default();
+                return Err(unknown_short(letter, &rest.to_string_lossy()));
             }
             lexopt::Arg::Value(word) => {
                 words.push(word);
-                // What stands behind the stub's name is the action's, not ours.
+                // What stands behind the stub's name is the action's, and so are its variables.
                 if words.len() == 1 && words[0] == "stub" {
-                    return Ok(Command::Stub);
+                    return Ok(Command::Stub.into());
                 }
             }
         }
     }
-    command(words, options)
+    match words.first().and_then(|word| word.to_str()) {
+        Some("help") => return Ok(Command::Help.into()),
+        Some("version") => return Ok(Command::Version.into()),
+        _ => {}
+    }
+
+    let flagged: Vec<_> = flags.iter().map(|(setting, _)| setting.flag).collect();
+    let mut warnings = Vec::new();
+    let environment = config.env.clone();
+    let mut options = Options::new(config);
+    variables::apply(&environment, &flagged, &mut options, &mut warnings)?;
+    warnings.extend(variables::misspelt(&environment));
+    for (setting, value) in flags {
+        let flag = setting.flag;
+        let value = text(&value).map_err(|e| format!("--{flag}: {e}"))?;
+        (setting.apply)(&mut options, value)
+            .map_err(|expected| format!("--{flag}: expected {expected}, found {value:?}"))?;
+    }
+    let command = command(words, options)?;
+    Ok(Parsed { command, warnings })
+}
+
+/// The value behind a flag; of a switch, what it stands for.
+fn flag_value(parser: &mut lexopt::Parser, setting: &Setting) -> Result<OsString, String> {
+    if setting.value.is_empty() {
+        return Ok("1".into());
+    }
+    if let Some(value) = parser.optional_value() {
+        return Ok(value);
+    }
+    let (flag, value) = (setting.flag, setting.value);
+    let article = match value.starts_with(['A', 'E', 'I', 'O', 'U']) {
+        true => "an",
+        false => "a",
+    };
+    let needs = format!("--{flag} needs {article} {value}");
+    let following = parser.value().map_err(|_| needs.clone())?;
+    // No value begins so that is not joined to its flag by `=`.
+    match following.to_str() {
+        Some(other) if other.starts_with("--") => Err(format!("{needs}, found `{other}`")),
+        _ => Ok(following),
+    }
+}
+
+fn unknown_flag(flag: &str) -> String {
+    let known = SETTINGS.iter().map(|setting| setting.flag);
+    let known = known.filter(|flag| !flag.is_empty());
+    let meant = suggestion(flag, known.chain(["help", "version"]), |f| format!("--{f}"));
+    format!("unknown flag `--{flag}`{meant}{}", more(&meant))
+}
+
+/// `-port` is `--port`, with a dash too few; `-p` may be.
+fn unknown_short(letter: char, rest: &str) -> String {
+    let flag = format!("{letter}{rest}");
+    let mut meant = SETTINGS.iter().filter(|s| match rest {
+        "" => s.flag.starts_with(letter),
+        _ => s.flag == flag,
+    });
+    let meant = match (meant.next(), meant.next()) {
+        (Some(only), None) => format!("; did you mean `--{}`?", only.flag),
+        _ => String::new(),
+    };
+    format!("unknown flag `-{flag}`{meant}{}", more(&meant))
+}
+
+/// Where there is nothing to suggest, where to look.
+fn more(suggestion: &str) -> &'static str {
+    match suggestion {
+        "" => "; `--help` lists them",
+        _ => "",
+    }
 }
 
 fn command(words: Vec<OsString>, options: Options) -> Result<Command, String> {
@@ -155,18 +239,22 @@ fn command(words: Vec<OsString>, options: Options) -> Result<Command, String> {
         Some("run") => Command::Once {
             file: words
                 .next()
-                .ok_or("run: expected an executable: `actionproxy run FILE [JSON]`")?
+                .ok_or("run needs a FILE: `actionproxy run FILE [JSON]`")?
                 .into(),
-            argument: words
-                .next()
-                .map(|json| text(&json).map(str::to_owned))
-                .transpose()
-                .map_err(|e| format!("run: {e}"))?,
+            argument: match words.next() {
+                None => Argument::NotGiven,
+                Some(word) if word == "-" => Argument::Stdin,
+                Some(json) => {
+                    Argument::Given(text(&json).map_err(|e| format!("run: {e}"))?.to_owned())
+                }
+            },
             options,
         },
-        _ => {
+        other => {
+            let known = ["run", "health", "help", "version"];
+            let meant = suggestion(other.unwrap_or_default(), known, str::to_owned);
             return Err(format!(
-                "unknown command {name:?}; expected `run` or `health`"
+                "unknown command {name:?}; expected `run`, `health`, `help` or `version`{meant}"
             ));
         }
     };
@@ -176,38 +264,6 @@ fn command(words: Vec<OsString>, options: Options) -> Result<Command, String> {
     }
 }
 
-/// The text of `--help`.
-pub(crate) fn help(name: &str) -> String {
-    let mut help = format!(
-        "{name} {version}: turns an executable into an OpenWhisk action\n\n\
-         usage: {name} [FLAGS]                  serve POST /init, POST /run, GET /healthz\n\
-         \x20      {name} [FLAGS] run FILE [JSON]  run one executable once, without HTTP\n\
-         \x20      {name} [FLAGS] health           exit 0 if the proxy on this port is alive\n\n\
-         Flags, the variables that stand for them, and their defaults:\n",
-        version = env!("CARGO_PKG_VERSION"),
-    );
-    for setting in SETTINGS {
-        let flag = match (setting.flag, setting.value) {
-            ("", _) => String::new(),
-            (flag, "") => format!("--{flag} "),
-            (flag, value) => format!("--{flag} {value} "),
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            help,
-            "  {flag}[{}] (default: {})\n      {}",
-            setting.variables.join(", "),
-            setting.default,
-            setting.help
-        );
-    }
-    help.push_str(
-        "  --help, --version\n\n\
-         Times: 200ms, 10s, 5m, 1h; a bare number is seconds. Sizes: bytes, or with K, M, G.\n",
-    );
-    help
-}
-
 fn text(value: &std::ffi::OsStr) -> Result<&str, String> {
     value
         .to_str()
@@ -215,80 +271,4 @@ fn text(value: &std::ffi::OsStr) -> Result<&str, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Options, String> {
-        let arguments = ["actionproxy"].iter().chain(arguments);
-        let variable = |name: &str| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| OsString::from(value))
-        };
-        match parse(Config::default(), arguments.map(OsString::from), variable)? {
-            Command::Serve(options) => Ok(options),
-            other => panic!("not a request to serve: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_flag_beats_the_variables_and_upstreams_variable_beats_the_general_one() {
-        let both = [("PORT", "2"), ("FLASK_PROXY_PORT", "1")];
-        assert_eq!(serve(&["--port", "3"], &both).map(|o| o.port), Ok(3));
-        assert_eq!(serve(&[], &both).map(|o| o.port), Ok(1));
-        assert_eq!(serve(&[], &both[..1]).map(|o| o.port), Ok(2));
-        assert_eq!(serve(&[], &[]).map(|o| o.port), Ok(8080));
-    }
-
-    #[test]
-    fn the_defaults_that_help_states_are_the_defaults() {
-        let stated = serve(
-            &[
-                "--host=0.0.0.0",
-                "--port=8080",
-                "--timeout=off",
-                "--kill-grace=1s",
-                "--linger=200ms",
-                "--grace=10s",
-                "--max-body=100M",
-                "--max-result=64M",
-                "--max-unpacked=512M",
-                "--max-entries=65535",
-                "--max-depth=64",
-                "--max-concurrent=64",
-                "--max-connections=1024",
-                "--idle-timeout=60s",
-                "--verify=digest",
-            ],
-            &[],
-        );
-        for setting in SETTINGS.iter().filter(|s| !s.value.is_empty()) {
-            let shown = help("actionproxy");
-            assert!(shown.contains(&format!("(default: {})", setting.default)));
-        }
-        let stated = format!("{:?}", stated.expect("valid flags"));
-        assert_eq!(stated, format!("{:?}", serve(&[], &[]).expect("no flags")));
-    }
-
-    #[test]
-    fn a_bad_value_is_named_with_what_was_expected() {
-        let said = serve(&["--port", "http"], &[]).expect_err("no number");
-        assert_eq!(
-            said,
-            "--port: expected a number from 0 to 65535, found \"http\""
-        );
-        let said = serve(&[], &[("ACTION_VERIFY", "x")]).expect_err("no policy");
-        assert_eq!(
-            said,
-            "ACTION_VERIFY: expected `digest` or `permission`, found \"x\""
-        );
-        for bad in [
-            &["--linger", "1y"][..],
-            &["--nope"],
-            &["x"],
-            &["--max-body"],
-            &["-x"],
-        ] {
-            assert!(serve(bad, &[]).is_err(), "{bad:?}");
-        }
-    }
-}
+mod tests;

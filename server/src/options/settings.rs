@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use actionproxy_core::{Reinit, VerifyPolicy};
 
+use super::host::{HOST, host};
 use super::values::{
     COUNT, MODE, SIZE, SWITCH, TIME, TIME_OR_OFF, count, mode, optional_time, size, switch, time,
 };
@@ -18,7 +19,17 @@ pub(super) struct Setting {
     pub(super) variables: &'static [&'static str],
     pub(super) default: &'static str,
     pub(super) help: &'static str,
+    pub(super) unknown: Unknown,
     pub(super) apply: fn(&mut Options, &str) -> Result<(), String>,
+}
+
+/// What becomes of a variable whose value is none of those that are expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// The proxy does not start: it would not do what it was asked.
+    Refused,
+    /// Upstream takes every other word for this one, and so do we, with a warning.
+    TakenAs(&'static str),
 }
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -27,8 +38,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         value: "ADDRESS",
         variables: &["ACTIONPROXY_HOST"],
         default: "0.0.0.0",
-        help: "address to listen on",
-        apply: |o, v| set(&mut o.host, v.parse().ok(), "an IP address"),
+        help: "address to listen on, or a name that has one",
+        unknown: Unknown::Refused,
+        apply: |o, v| set(&mut o.host, host(v), HOST),
     },
     Setting {
         flag: "port",
@@ -36,6 +48,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["FLASK_PROXY_PORT", "PORT"],
         default: "8080",
         help: "port to listen on; 0 takes a free one, named in the first log line",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.port, v.parse().ok(), "a number from 0 to 65535"),
     },
     Setting {
@@ -44,6 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_LISTEN"],
         default: "tcp",
         help: "`tcp`: on host and port; `unix:PATH`: on a Unix socket instead",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let unix = v.strip_prefix("unix:").filter(|path| !path.is_empty());
             let listen = match v {
@@ -59,6 +73,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_LISTEN_MODE"],
         default: "0660",
         help: "permissions of a Unix socket, in octal",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.listen_mode, mode(v), MODE),
     },
     Setting {
@@ -67,6 +82,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_OPERATOR_PORT"],
         default: "off",
         help: "port for GET /healthz, /readyz and /metrics, beside the one for activations",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let port = match v {
                 "off" => Some(None),
@@ -85,6 +101,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTION_DIR"],
         default: "/action where it exists, else a temporary directory",
         help: "where the action lives",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             set(
                 &mut o.action_dir,
@@ -99,6 +116,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_TIMEOUT"],
         default: "off",
         help: "longest init or run; then TERM, then KILL, to the process group",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.config.process.timeout, optional_time(v), TIME_OR_OFF),
     },
     Setting {
@@ -107,6 +125,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_ENFORCE_DEADLINE"],
         default: "off",
         help: "end a run at the `deadline` of its message",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.enforce_deadline, switch(v), SWITCH),
     },
     Setting {
@@ -115,6 +134,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_KILL_GRACE"],
         default: "1s",
         help: "from TERM to KILL",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.config.process.kill_grace, time(v), TIME),
     },
     Setting {
@@ -123,6 +143,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_LINGER"],
         default: "200ms",
         help: "after the action has exited: silence allowed to a descendant that keeps its output open, and ten times that in all; 0 waits for ever",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let linger = time(v).map(|t| (!t.is_zero()).then_some(t));
             set(&mut o.config.process.linger, linger, TIME)
@@ -134,6 +155,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_GRACE"],
         default: "10s",
         help: "after TERM or INT to the proxy: how long a running activation may go on",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.grace, time(v), TIME),
     },
     Setting {
@@ -142,6 +164,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_MAX_BODY"],
         default: "100M",
         help: "largest request body; 413 above it",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.max_body, size(v), SIZE),
     },
     Setting {
@@ -150,6 +173,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_MAX_RESULT"],
         default: "64M",
         help: "longest result line",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let bytes = size(v).and_then(|s| usize::try_from(s).ok());
             set(&mut o.config.process.max_result, bytes, SIZE)
@@ -161,6 +185,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_MAX_UNPACKED"],
         default: "512M",
         help: "largest unpacked archive",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.config.unpack.max_bytes, size(v), SIZE),
     },
     Setting {
@@ -169,6 +194,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_MAX_ENTRIES"],
         default: "65535",
         help: "most entries of an archive",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.config.unpack.max_entries, count(v), COUNT),
     },
     Setting {
@@ -177,6 +203,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_MAX_DEPTH"],
         default: "64",
         help: "deepest directory of an archive",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let depth = count(v).and_then(|n| usize::try_from(n).ok());
             set(&mut o.config.unpack.max_depth, depth, COUNT)
@@ -188,6 +215,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_MAX_CONCURRENT"],
         default: "64",
         help: "most activations at a time, where __OW_ALLOW_CONCURRENT is true",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let most = count(v).and_then(|n| usize::try_from(n).ok());
             set(&mut o.max_concurrent, most, COUNT)
@@ -199,6 +227,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_MAX_CONNECTIONS"],
         default: "1024",
         help: "most connections; above it the one idle longest is closed",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let most = count(v).and_then(|n| usize::try_from(n).ok());
             set(&mut o.max_connections, most, COUNT)
@@ -210,6 +239,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTIONPROXY_IDLE_TIMEOUT"],
         default: "60s",
         help: "a connection that is idle, or stuck in a request, for so long is closed",
+        unknown: Unknown::Refused,
         apply: |o, v| set(&mut o.idle_timeout, time(v).filter(|t| !t.is_zero()), TIME),
     },
     Setting {
@@ -218,6 +248,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["ACTION_VERIFY"],
         default: "digest",
         help: "`digest`: an executable changed since init does not run; `permission`: it does",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             let policy = match v {
                 "digest" => Some(VerifyPolicy::Digest),
@@ -233,11 +264,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["PROXY_ALLOW_REINIT"],
         default: "off",
         help: "let a second /init replace the action (the variable: 1)",
+        unknown: Unknown::TakenAs("off"),
         apply: |o, v| {
-            // Upstream: anything but 1 is off.
-            let on = v == "1" || switch(v) == Some(true);
-            o.config.reinit = if on { Reinit::Allow } else { Reinit::Refuse };
-            Ok(())
+            let reinit = switch(v).map(|on| match on {
+                true => Reinit::Allow,
+                false => Reinit::Refuse,
+            });
+            set(&mut o.config.reinit, reinit, SWITCH)
         },
     },
     Setting {
@@ -246,9 +279,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["__OW_ALLOW_CONCURRENT"],
         default: "false",
         help: "`true`: activations may overlap",
+        unknown: Unknown::TakenAs("false"),
         apply: |o, v| {
-            o.allow_concurrent = v.eq_ignore_ascii_case("true");
-            Ok(())
+            let on = match v.to_ascii_lowercase().as_str() {
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => None,
+            };
+            set(&mut o.allow_concurrent, on, "`true` or `false`")
         },
     },
     Setting {
@@ -257,6 +295,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["__OW_RUNTIME_PLATFORM"],
         default: "openwhisk",
         help: "the platform whose contract is served; only `openwhisk` so far",
+        unknown: Unknown::Refused,
         apply: |o, v| {
             o.platform = v.to_lowercase();
             Ok(())

@@ -7,7 +7,7 @@ pub(super) const TIME_OR_OFF: &str = "a time such as 200ms, 10s or 5m, or `off`"
 pub(super) const SIZE: &str = "a size such as 4096, 64K, 100M or 1G";
 pub(super) const MODE: &str = "permissions in octal, from 0 to 0777";
 pub(super) const COUNT: &str = "a number from 1";
-pub(super) const SWITCH: &str = "`1`, `true`, `0` or `false`";
+pub(super) const SWITCH: &str = "`1`, `true`, `on`, `0`, `false` or `off`";
 
 pub(super) fn time(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -53,9 +53,9 @@ pub(super) fn count(text: &str) -> Option<u64> {
 }
 
 pub(super) fn switch(text: &str) -> Option<bool> {
-    match text {
-        "1" | "true" => Some(true),
-        "0" | "false" => Some(false),
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "on" => Some(true),
+        "0" | "false" | "off" => Some(false),
         _ => None,
     }
 }

@@ -6,6 +6,8 @@ mod host;
 mod init;
 mod limits;
 mod logs;
+mod readers;
+mod rlimits;
 mod shutdown;
 
 use std::fs;

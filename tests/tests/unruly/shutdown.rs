@@ -1,10 +1,12 @@
 //! TERM and INT: the running activation ends, the rest is refused, nothing is left.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::thread;
 
 use actionproxy_tests::tools::are_here;
-use actionproxy_tests::{Proxy, census, eventually, request};
+use actionproxy_tests::{Proxy, census, eventually, request, root};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -22,7 +24,7 @@ fn wait_until_stopping(proxy: &Proxy) {
 
 #[test]
 fn an_idle_proxy_ends_at_once_with_status_0() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
         let mut proxy = Proxy::builder().arg("--grace=1h").start();
         proxy.init("#!/bin/sh\necho '{}'\n");
         proxy.result(json!({}));
@@ -186,18 +188,30 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn no_process_and_no_file_is_left() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+        assert_nothing_is_left_after(signal);
+    }
+}
+
+fn assert_nothing_is_left_after(signal: Signal) {
     if !are_here(&["setsid"]) {
         return;
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let dir = temporary.path().to_str().expect("a plain name").to_owned();
     // Without an action directory it makes its own, where there is no /action.
+    let empty = tempfile::tempdir().expect("a temporary directory");
+    let mut under = match Path::new("/action").exists() {
+        false => Vec::new(),
+        true => match root::with_action(empty.path(), None) {
+            Some(words) => words,
+            None => return,
+        },
+    };
     let shell = "for a; do shift; case $a in --action-dir) skip=1; continue;; esac; \
                  [ -z \"$skip\" ] && set -- \"$@\" \"$a\"; skip=; done; exec \"$@\"";
-    let mut proxy = Proxy::builder()
-        .under(["sh", "-c", shell, "sh"])
-        .env("TMPDIR", &dir)
-        .start();
+    under.extend(["sh", "-c", shell, "sh"].map(OsString::from));
+    let mut proxy = Proxy::builder().under(under).env("TMPDIR", &dir).start();
     let orphan = temporary.path().join("orphan");
     proxy.init(&format!(
         "#!/bin/sh\n(exec >/dev/null 2>&1; setsid sh -c 'echo $$ > {}; exec sleep 1000' &)\necho '{{}}'\n",
@@ -207,7 +221,8 @@ fn no_process_and_no_file_is_left() {
     let pid = eventually("the orphan", || {
         fs::read_to_string(&orphan).ok()?.trim().parse().ok()
     });
-    assert_eq!(proxy.stop(), 0);
+    proxy.signal(signal);
+    assert_eq!(proxy.wait(), 0);
     assert!(!census::is_alive(pid), "the orphan is left");
     let left = fs::read_dir(&dir).expect("our own").flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();

@@ -1,0 +1,40 @@
+//! The text of `--help`, made from the table of settings.
+
+use std::fmt::Write as _;
+
+use super::settings::SETTINGS;
+
+/// The text, for a program of this name.
+pub(crate) fn help(name: &str) -> String {
+    let mut help = format!(
+        "{name} {version}: turns an executable into an OpenWhisk action\n\n\
+         usage: {name} [FLAGS]                  serve POST /init, POST /run, GET /healthz\n\
+         \x20      {name} [FLAGS] run FILE [JSON]  run one executable once, without HTTP;\n\
+         \x20                                     where JSON is `-`, or stdin is a pipe or a file\n\
+         \x20                                     and JSON is left out, it comes from stdin\n\
+         \x20      {name} [FLAGS] health           exit 0 if the proxy on this port is alive\n\
+         \x20      {name} help | version\n\n\
+         Flags, the variables that stand for them, and their defaults:\n",
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    for setting in SETTINGS {
+        let flag = match (setting.flag, setting.value) {
+            ("", _) => String::new(),
+            (flag, "") => format!("--{flag} "),
+            (flag, value) => format!("--{flag} {value} "),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            help,
+            "  {flag}[{}] (default: {})\n      {}",
+            setting.variables.join(", "),
+            setting.default,
+            setting.help
+        );
+    }
+    help.push_str(
+        "  --help, --version\n\n\
+         Times: 200ms, 10s, 5m, 1h; a bare number is seconds. Sizes: bytes, or with K, M, G.\n",
+    );
+    help
+}

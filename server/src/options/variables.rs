@@ -1,0 +1,147 @@
+//! The environment: variables of ours, those that only look like ours, and those that were meant to
+//! be ours.
+
+use std::ffi::{OsStr, OsString};
+
+use super::nearest::{distance, nearest};
+use super::settings::{SETTINGS, Setting, Unknown};
+use super::{Options, text};
+
+/// What all variables begin with whose name is not somebody else's.
+const PREFIX: &str = "ACTIONPROXY_";
+/// Shorter names are one slip away from too many others.
+const MIN_LENGTH_TO_GUESS: usize = 10;
+
+type Environment = [(OsString, OsString)];
+
+/// Applies the variables of every setting that is not in `flagged`. What is passed over goes to
+/// `warnings`, a line each.
+///
+/// # Errors
+/// One line that names the variable, its value and what was expected.
+pub(super) fn apply(
+    environment: &Environment,
+    flagged: &[&str],
+    options: &mut Options,
+    warnings: &mut Vec<String>,
+) -> Result<(), String> {
+    for setting in SETTINGS {
+        if !setting.flag.is_empty() && flagged.contains(&setting.flag) {
+            continue;
+        }
+        for &name in setting.variables {
+            let Some(value) = value(environment, name).filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            let value = text(value).map_err(|e| format!("{name}: {e}"))?;
+            if is_service_link(value) {
+                warnings.push(format!(
+                    "{name}: ignored {value:?}, which a cluster sets for a service of that name"
+                ));
+                continue;
+            }
+            apply_one(setting, name, value, options, warnings)?;
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn apply_one(
+    setting: &Setting,
+    name: &str,
+    value: &str,
+    options: &mut Options,
+    warnings: &mut Vec<String>,
+) -> Result<(), String> {
+    let Err(expected) = (setting.apply)(options, value) else {
+        return Ok(());
+    };
+    let said = format!("{name}: expected {expected}, found {value:?}");
+    match setting.unknown {
+        Unknown::Refused => Err(said),
+        Unknown::TakenAs(word) => {
+            warnings.push(format!("{said}, which counts as `{word}`"));
+            (setting.apply)(options, word)
+        }
+    }
+}
+
+/// A line for each variable that was meant to be ours and is not.
+pub(super) fn misspelt(environment: &Environment) -> Vec<String> {
+    let ours = || SETTINGS.iter().flat_map(|s| s.variables).copied();
+    let mut lines = Vec::new();
+    for (name, value) in environment {
+        let Some(name) = name.to_str().filter(|name| ours().all(|our| our != *name)) else {
+            continue;
+        };
+        let upper = name.to_ascii_uppercase();
+        let meant = match upper.strip_prefix(PREFIX) {
+            Some(_) if is_of_a_service(&upper, value) => continue,
+            Some(rest) => meant(&upper, rest),
+            // Somebody else's for all we know, if it is not all but the same.
+            None => match ours().find(|our| {
+                our.len() >= MIN_LENGTH_TO_GUESS && distance(our.as_bytes(), upper.as_bytes()) <= 1
+            }) {
+                Some(our) => vec![our],
+                None => continue,
+            },
+        };
+        lines.push(match meant.as_slice() {
+            [] => format!("{name}: no such variable; `--help` lists them"),
+            meant => {
+                let meant: Vec<_> = meant.iter().map(|name| format!("`{name}`")).collect();
+                format!(
+                    "{name}: no such variable; did you mean {}?",
+                    meant.join(" or ")
+                )
+            }
+        });
+    }
+    lines
+}
+
+/// What `name`, which is [`PREFIX`] and `rest`, was meant to be: the variables of the flag that
+/// `rest` is, else the nearest.
+fn meant(name: &str, rest: &str) -> Vec<&'static str> {
+    let flag = rest.to_ascii_lowercase().replace('_', "-");
+    if let Some(setting) = SETTINGS.iter().find(|setting| setting.flag == flag) {
+        return setting.variables.to_vec();
+    }
+    let rests = SETTINGS.iter().flat_map(|s| s.variables);
+    let rests = rests.filter_map(|known| known.strip_prefix(PREFIX));
+    let near = nearest(rest, rests).map(|found| format!("{PREFIX}{found}"));
+    let all = SETTINGS.iter().flat_map(|s| s.variables).copied();
+    let mut all = all.filter(|known| near.as_deref() == Some(*known));
+    all.next()
+        .or_else(|| nearest(name, SETTINGS.iter().flat_map(|s| s.variables).copied()))
+        .into_iter()
+        .collect()
+}
+
+fn value<'a>(environment: &'a Environment, name: &str) -> Option<&'a OsStr> {
+    let mut found = environment.iter().filter(|(known, _)| known == name);
+    found.next().map(|(_, value)| value.as_os_str())
+}
+
+/// Whether `value` is what Kubernetes and Docker put into `NAME_PORT` for a service `name`.
+fn is_service_link(value: &str) -> bool {
+    ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme))
+}
+
+/// Whether a variable beginning with [`PREFIX`] is one of those that a cluster sets for a service
+/// that has the proxy's name: `NAME_SERVICE_HOST`, `NAME_SERVICE_PORT_HTTP`, `NAME_PORT_80_TCP_ADDR`
+/// and so on.
+fn is_of_a_service(name: &str, value: &OsStr) -> bool {
+    let mut parts = name.split('_').skip_while(|part| *part != "PORT").skip(1);
+    let numbered = parts.next().is_some_and(|n| n.parse::<u16>().is_ok())
+        && parts
+            .next()
+            .is_some_and(|p| ["TCP", "UDP", "SCTP"].contains(&p));
+    numbered
+        || name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || value.to_str().is_some_and(is_service_link)
+}

@@ -1,0 +1,36 @@
+//! The proxy as a process: its name and its file, and what it is careful with.
+
+mod children;
+mod descriptors;
+mod limits;
+mod memory;
+mod own_dir;
+mod panics;
+mod signals;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+pub(crate) use children::{Orphans, adopt_orphans, end_children, reap_orphans};
+pub(crate) use descriptors::keep_descriptors_from_actions;
+pub(crate) use limits::{check_stack, fit_into_memory, warning_of_time};
+pub(crate) use memory::{bound_kept_memory, return_memory};
+pub(crate) use own_dir::OwnDir;
+pub(crate) use panics::{quietly, report_panics_in_a_line};
+pub(crate) use signals::{let_signals_in, survive_limits};
+
+/// The program's name, as messages begin with it.
+pub(crate) fn name() -> String {
+    std::env::args_os()
+        .next()
+        .as_deref()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .map_or_else(|| "actionproxy".into(), OsStr::to_string_lossy)
+        .into_owned()
+}
+
+/// Where the proxy's own file is.
+pub(crate) fn executable() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
+}

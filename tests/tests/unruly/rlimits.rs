@@ -1,0 +1,212 @@
+//! Resource limits that the proxy is started under: it lives with them, and says which one was in
+//! the way.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+
+use actionproxy_tests::proxy::free_address;
+use actionproxy_tests::tools::are_here;
+use actionproxy_tests::{Builder, Proxy, binary};
+use rustix::process::{Signal, geteuid, kill_process};
+use serde_json::json;
+
+const OK: &str = "#!/bin/sh\necho '{\"ok\":1}'\n";
+
+/// A proxy that a shell starts under `ulimit` with these options.
+fn under(limit: &str) -> Builder {
+    let shell = format!("ulimit {limit} || exit 3; exec \"$@\"");
+    Proxy::builder().under(["sh", "-c", &shell, "sh"])
+}
+
+/// What a proxy says that cannot start under this limit. Another user where one is needed: limits
+/// of processes do not hold for root, and count what else the user runs.
+fn refused(limit: &str, user: &str) -> Output {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let port = free_address().port().to_string();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).expect("our own");
+    // bash: dash has no `ulimit -u`.
+    Command::new("bash")
+        .args([
+            "-c",
+            &format!("ulimit {limit} || exit 3; exec {user} \"$@\""),
+            "bash",
+        ])
+        .arg(binary::proxy())
+        .args(["--host", "127.0.0.1", "--port", &port, "--action-dir"])
+        .arg(dir.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("bash runs")
+}
+
+/// Status 2, and one line that names the limit.
+fn assert_refused(output: &Output, named: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains(named), "{stderr}");
+}
+
+#[test]
+fn an_init_over_the_limit_of_file_sizes_fails_with_its_name_and_the_proxy_goes_on() {
+    // 512 bytes each, or 1024, as the shell has it.
+    let mut proxy = under("-f 200").env("PROXY_ALLOW_REINIT", "1").start();
+    proxy.init(OK);
+    let large = format!("{OK}#{}", "x".repeat(300_000));
+    let answer = proxy.init_with(json!({ "code": large }));
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let logs = proxy.logs();
+    assert!(logs.stderr.contains("File too large"), "{logs:?}");
+    assert!(
+        logs.stderr.contains("the limit of file sizes is "),
+        "{logs:?}"
+    );
+    assert!(logs.stderr.contains("(ulimit -f)"), "{logs:?}");
+    // What was there stays.
+    assert_eq!(proxy.result(json!({})), "{\"ok\":1}");
+}
+
+#[test]
+fn an_action_over_the_limit_of_file_sizes_gets_the_signal_that_the_proxy_ignores() {
+    if !are_here(&["perl"]) {
+        return;
+    }
+    let mut proxy = under("-f 200").start();
+    proxy.init("#!/bin/sh\nhead -c 300000 /dev/zero > ../large\necho \"{\\\"status\\\":$?}\"\n");
+    let killed = 128 + libc_sigxfsz();
+    assert_eq!(proxy.result(json!({})), format!("{{\"status\":{killed}}}"));
+    assert_eq!(proxy.logs().stdout, "");
+    assert_eq!(proxy.stop(), 0);
+}
+
+/// The number on this architecture.
+fn libc_sigxfsz() -> i32 {
+    Signal::XFSZ.as_raw()
+}
+
+#[test]
+fn a_log_file_that_may_not_grow_does_not_end_the_proxy() {
+    let mut proxy = under("-f 8").start();
+    proxy.init("#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x\necho\necho '{\"ok\":1}'\n");
+    for _ in 0..3 {
+        assert_eq!(proxy.result(json!({})), "{\"ok\":1}");
+    }
+    assert_eq!(proxy.stop(), 0);
+}
+
+#[test]
+fn a_start_that_a_limit_forbids_names_the_limit() {
+    assert_refused(
+        &refused("-n 16", ""),
+        "the limit of open files is 16 (ulimit -n)",
+    );
+    assert_refused(
+        &refused("-n 9", ""),
+        "the limit of open files is 9 (ulimit -n)",
+    );
+    assert_refused(
+        &refused("-v 14000", ""),
+        "the limit of memory is 14336000 bytes (ulimit -v)",
+    );
+    assert_refused(
+        &refused("-s 64", ""),
+        "the limit of a stack is 65536 bytes (ulimit -s)",
+    );
+    assert_refused(
+        &refused("-f 0", ""),
+        "the limit of file sizes is 0 bytes (ulimit -f)",
+    );
+    if !geteuid().is_root() || !are_here(&["setpriv"]) {
+        eprintln!("SKIPPED: limits of processes need root, to be another user");
+        return;
+    }
+    // A user that has no other process.
+    for most in 2..6 {
+        let user = "setpriv --reuid 428571 --clear-groups";
+        let output = refused(&format!("-u {most}"), user);
+        if output.status.code() == Some(126) {
+            eprintln!("SKIPPED: another user may not execute the proxy here");
+            return;
+        }
+        let named = format!("the limit of this user's processes and threads is {most} (ulimit -u)");
+        assert_refused(&output, &named);
+    }
+}
+
+#[test]
+fn where_memory_is_limited_large_bodies_and_results_are_refused_and_nothing_dies() {
+    if !are_here(&["perl"]) {
+        return;
+    }
+    for limit in ["-v 40000", "-d 40000"] {
+        let proxy = under(limit).start();
+        let said = proxy.stderr();
+        assert!(
+            said.contains("--max-body and --max-result are lowered to "),
+            "{said}"
+        );
+        let option = limit.split(' ').next().expect("an option");
+        let named = format!("the limit of memory is 40960000 bytes (ulimit {option})");
+        assert!(said.contains(&named), "{said}");
+        let body = format!("{{\"value\":\"{}\"}}", "x".repeat(40_000_000));
+        let mut connection = proxy.connect();
+        // It may be refused before all of it is sent.
+        let _ = connection.send(&actionproxy_tests::request(
+            "POST",
+            "/init",
+            body.as_bytes(),
+        ));
+        assert_eq!(connection.answer().expect("an answer").status, 413);
+        proxy.init("#!/usr/bin/perl\n<STDIN> =~ /(\\d+)/; print '[\"', 'x' x $1, '\"]';\n");
+        assert_eq!(proxy.run(json!({"n": 100_000})).status, 200);
+        assert_eq!(proxy.run(json!({"n": 10_000_000})).status, 502);
+        let answer = proxy.run(json!({"n": 100_000}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_small_stack_and_a_small_share_of_time_are_lived_with() {
+    let mut proxy = under("-s 128").start();
+    proxy.init(OK);
+    assert_eq!(proxy.result(json!({})), "{\"ok\":1}");
+    assert_eq!(proxy.stop(), 0);
+
+    let mut proxy = under("-S -t 1").start();
+    proxy.init(OK);
+    // The kernel sends this every second from the limit on; here it comes at once.
+    kill_process(proxy.pid(), Signal::XCPU).expect("it is there");
+    assert_eq!(proxy.result(json!({})), "{\"ok\":1}");
+    assert_eq!(proxy.stop(), 0);
+
+    let proxy = under("-t 1000").start();
+    let said = proxy.stderr();
+    assert!(
+        said.contains("1000 s of processor time") && said.contains("ulimit -t"),
+        "{said}"
+    );
+}
+
+#[test]
+fn run_lives_with_limits_too() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("action");
+    actionproxy_tests::proxy::write_executable(&file, OK.as_bytes());
+    let out = dir.path().join("out");
+    let shell = format!(
+        "ulimit -f 0; \"$0\" run {} > {}; echo $?",
+        file.display(),
+        out.display()
+    );
+    let output = Command::new("sh")
+        .args(["-c", &shell])
+        .arg(binary::proxy())
+        .stdin(Stdio::null())
+        .output()
+        .expect("sh runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n", "{stderr}");
+    assert!(stderr.contains("failed to write the result"), "{stderr}");
+    assert!(stderr.contains("(ulimit -f)"), "{stderr}");
+}
