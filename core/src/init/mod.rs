@@ -100,13 +100,16 @@ impl Init<'_, '_> {
             }
         );
         let stage = Stage::create(&config.action_dir)?;
-        unpack::unpack(
+        let remarks = unpack::unpack(
             payload,
             stage.dir(),
             &config.source,
             &config.executable,
             &config.unpack,
         )?;
+        for remark in remarks {
+            self.logs.note(remark);
+        }
         let mut staged = Staged {
             dir: stage.dir(),
             config,
