@@ -4,6 +4,7 @@
 //! the previous action as it was.
 
 pub mod checksum;
+pub mod contents;
 pub mod decode;
 mod fs_at;
 pub mod install;
@@ -22,12 +23,10 @@ use crate::run::env::Environment;
 use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::runner::{ActionRunner, Staged};
+use contents::Contents;
 use decode::{Form, Payload};
 use install::Stage;
 use verify::{Executable, Recorded};
-
-/// How many of an archive's names an error tells.
-const TOLD_NAMES: usize = 5;
 
 /// What one init has to work with.
 pub(crate) struct Init<'a, 'l> {
@@ -130,9 +129,10 @@ impl Init<'_, '_> {
 
         let staged_executable = stage.dir().join(&config.executable);
         let brought_executable = staged_executable.symlink_metadata().is_ok();
-        let executable = if !brought_executable && self.keeps_executable {
-            // An image may bring the executable, an interpreter for instance, and its actions
-            // only the files that it reads.
+        // An image may bring the executable, an interpreter for instance, and its actions only the
+        // files that it reads.
+        let keeps = !brought_executable && self.keeps_executable;
+        let executable = if keeps {
             config.executable_path()
         } else {
             staged_executable
@@ -145,12 +145,21 @@ impl Init<'_, '_> {
                 VerifyError::Missing { path }
                     if is_archive && !brought_executable && path == executable =>
                 {
-                    no_executable(stage.dir(), &config.executable)
+                    InitError::NoExecutable(Contents::of(stage.dir(), &config.executable))
                 }
                 // The stage is gone when this is read: the name in the archive is what helps.
                 e => InitError::Verify(e.relative_to(stage.dir())),
             })?;
+        let contents = (keeps && is_archive).then(|| Contents::of(stage.dir(), &config.executable));
         stage.commit()?;
+        if let Some(contents) = contents {
+            // Said, since the image's executable may just as well be a stub that knows nothing of
+            // the archive.
+            self.logs.note(format_args!(
+                "{contents}; what stood there before stays and runs: {}",
+                config.executable_path().display()
+            ));
+        }
         if let Some(recorded) = &recorded {
             recorded.moved_to(&config.executable_path());
         }
@@ -183,27 +192,5 @@ impl Init<'_, '_> {
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn no_executable(stage: &Path, executable: &Path) -> InitError {
-    let mut found: Vec<_> = std::fs::read_dir(stage)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| {
-            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            format!("{}{}", name.escape_debug(), if is_dir { "/" } else { "" })
-        })
-        .collect();
-    found.sort_unstable();
-    let more = found.len().saturating_sub(TOLD_NAMES);
-    found.truncate(TOLD_NAMES);
-    InitError::NoExecutable {
-        executable: executable.to_path_buf(),
-        found,
-        more,
     }
 }
