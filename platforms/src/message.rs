@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use actionproxy_core::init::decode::{self, BYTE_ORDER_MARK};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -121,10 +122,8 @@ pub(crate) enum Body<'a> {
     Other(&'static str),
 }
 
-/// What some editors and shells put before UTF-8; no part of the JSON (RFC 8259 section 8.1).
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Reads a body. A byte order mark before it is ignored, as upstream ignores it.
+/// Reads a body. A byte order mark before it is no part of the JSON (RFC 8259 section 8.1) and
+/// ignored, as upstream ignores it.
 ///
 /// # Errors
 /// Where it is not JSON: a sentence with the place, or with what it is instead.
@@ -161,7 +160,7 @@ fn other_than_json(body: &[u8]) -> Option<&'static str> {
         [0xfe, 0xff, ..] | [0, 1..=255, ..] => Some("text in UTF-16"),
         [0xff, 0xfe, ..] | [1..=255, 0, ..] => Some("text in UTF-16"),
         _ if body.starts_with(b"--") => Some("a form (multipart)"),
-        _ => actionproxy_core::init::decode::name(body),
+        _ => decode::name(body),
     }
 }
 

@@ -97,7 +97,7 @@ const ZIP_ENTRY: &[u8] = b"PK\x03\x04";
 const ZIP_END: &[u8] = b"PK\x05\x06";
 
 /// What some editors and shells put before UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Decodes `code`. Base64 of either alphabet (RFC 4648 sections 4 and 5) is decoded in its own
 /// buffer, so no second copy of a large archive exists at any time. ASCII white space is skipped
