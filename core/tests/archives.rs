@@ -14,7 +14,7 @@ use std::process::Command;
 use actionproxy_core::UnpackLimits;
 use actionproxy_core::init::decode::Form;
 use makers::zip::Entry;
-use makers::{Place, tar, zip};
+use makers::{Place, good_tar, tar, zip};
 
 /// What installing the archive leaves in the action directory.
 fn installed(form: Form, bytes: &[u8]) -> BTreeMap<String, String> {
@@ -338,6 +338,16 @@ fn tar_entries_by_hand() {
     .map(|(name, what)| (name.to_owned(), what.to_owned()))
     .into();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_tar_in_several_gzip_streams() {
+    let whole = [good_tar(), tar::file("lib/a", 0o644, &[7; 5000])].concat();
+    let whole = [&whole[..], &[0; 1024]].concat();
+    // As `pigz -i` and `cat a.gz b.gz` make them, an empty one among them.
+    let streams = [&whole[..700], &[], &whole[700..]].map(makers::gzip);
+    let found = installed(Form::TarGz, &streams.concat());
+    assert_eq!(found["lib/a"].len(), 5004);
 }
 
 #[test]

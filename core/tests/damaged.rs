@@ -53,7 +53,7 @@ fn archives_cut_anywhere() {
 }
 
 #[test]
-fn a_gzip_whose_checksum_is_wrong_or_whose_end_is_not_its_own() {
+fn a_gzip_whose_checksum_is_wrong_or_that_more_follows() {
     let mut wrong = tar::of(&[good_tar()]);
     let crc = wrong.len() - 8;
     wrong[crc] ^= 1;
@@ -65,9 +65,18 @@ fn a_gzip_whose_checksum_is_wrong_or_whose_end_is_not_its_own() {
         wrong.len()
     );
     assert_eq!(line, expected);
-    let mut trailing = tar::of(&[good_tar()]);
-    trailing.extend_from_slice(b"trailing");
-    Place::new().refuses(Form::TarGz, &trailing, &limits);
+    let followed_by = |trailing: &[u8]| [&tar::of(&[good_tar()]), trailing].concat();
+    let line = Place::new().refuses(Form::TarGz, &followed_by(b"trailing"), &limits);
+    assert_eq!(
+        line,
+        "failed to unpack the archive: not a valid tar.gz: 8 bytes follow that are no gzip"
+    );
+    // What tapes, editors and forms put there.
+    for fill in [&b"\n"[..], b"\r\n", &[0; 512]] {
+        Place::new()
+            .install(Form::TarGz, &followed_by(fill), &limits)
+            .unwrap();
+    }
     let line = Place::new().refuses(Form::TarGz, &makers::gzip(&[7; 600]), &limits);
     assert!(
         line.starts_with("failed to unpack the archive: not a valid tar.gz: "),

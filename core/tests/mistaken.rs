@@ -433,6 +433,23 @@ fn compression_of_entries_that_real_tools_offer() {
 }
 
 #[test]
+fn a_zip_in_parts() {
+    if !makers::is_here("zip") {
+        return;
+    }
+    let parts = "head -c 200000 /dev/urandom > noise; zip -q -s 64k p.zip noise; mv";
+    assert_eq!(
+        refused_bytes(&made_by(&format!("{parts} p.z01 made"))),
+        "a part of a split zip: send it in one piece (`zip -s 0`)"
+    );
+    let last = made_by(&format!("{parts} p.zip made"));
+    assert_eq!(
+        Place::new().refuses(Form::Zip, &last, &UnpackLimits::default()),
+        "failed to unpack the archive: it is a part of a split zip: send it in one piece (`zip -s 0`)"
+    );
+}
+
+#[test]
 fn encryption_of_entries_that_real_tools_offer() {
     for (tool, script) in [
         ("zip", "zip -q -P secret made.zip exec && mv made.zip made"),

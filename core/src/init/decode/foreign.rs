@@ -107,6 +107,10 @@ pub(in crate::init) fn describe(bytes: &[u8]) -> String {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return "text in UTF-16: save it as UTF-8".to_owned();
     }
+    if bytes.starts_with(b"PK\x07\x08") {
+        // Whole, it would have been found by its end.
+        return "a part of a split zip: send it in one piece (`zip -s 0`)".to_owned();
+    }
     let script = trim_start(bytes);
     if script.starts_with(b"#!") {
         let before = if bytes.starts_with(BYTE_ORDER_MARK) {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 
 use ::tar::{Archive, Entry, EntryType};
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::config::UnpackLimits;
 use crate::error::InitError;
@@ -22,6 +22,13 @@ const MAX_HEADERS: u64 = 1 << 20;
 /// padding, and names of some length.
 const HEADERS_PER_ENTRY: u64 = 4096;
 
+/// What a gzip stream begins with.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// What may follow the last gzip stream and means nothing: the rest of a block of a tape, and the
+/// line break that an editor or a form puts at the end.
+const FILL: &[u8] = b"\0 \t\r\n";
+
 /// A block of a tar.
 const BLOCK: usize = 512;
 
@@ -30,7 +37,7 @@ const BLOCK: usize = 512;
 pub(super) fn unpack(archive: &[u8], mut stage: StageWriter<'_>) -> Result<Vec<Remark>, InitError> {
     let meter = Meter::new(stage.limits());
     let mut source = Metered {
-        inner: MultiGzDecoder::new(archive),
+        inner: GzDecoder::new(archive),
         length: archive.len(),
         meter: &meter,
     };
@@ -208,7 +215,8 @@ struct Meter {
 /// Why reading failed, apart from what the `tar` crate finds wrong with what was read.
 #[derive(Clone, Copy)]
 enum Trouble {
-    Limit,
+    /// What the error says, in our words.
+    Told,
     /// The compressed archive ends too early.
     CutOff,
     /// The compressed archive is damaged.
@@ -260,7 +268,7 @@ impl Meter {
     }
 
     fn over(&self, reason: String) -> io::Error {
-        self.trouble.set(Some(Trouble::Limit));
+        self.trouble.set(Some(Trouble::Told));
         io::Error::new(ErrorKind::InvalidData, reason)
     }
 
@@ -289,7 +297,7 @@ impl Meter {
                     self.place()
                 )
             }
-            Some(Trouble::Limit) | None => e,
+            Some(Trouble::Told) | None => e,
         }
     }
 
@@ -334,7 +342,7 @@ impl Meter {
             Some(Trouble::Damaged) => {
                 format!("the tar.gz is damaged {behind}, near {}: {e}", self.place())
             }
-            Some(Trouble::Limit) => format!("not a valid tar.gz: {e}"),
+            Some(Trouble::Told) => format!("not a valid tar.gz: {e}"),
             None => format!("not a valid tar.gz: {behind}, at {}: {e}", self.place()),
         };
         refused(b"", reason)
@@ -343,28 +351,41 @@ impl Meter {
 
 /// Reads the tar, spends from a [`Meter`] and tells it what happened.
 struct Metered<'a> {
-    inner: MultiGzDecoder<&'a [u8]>,
+    /// Reads one gzip stream; a tar.gz may be several, one behind the other (RFC 1952 section 2.2).
+    inner: GzDecoder<&'a [u8]>,
     length: usize,
     meter: &'a Meter,
 }
 
 impl Read for Metered<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.inner.read(buffer);
         let meter = self.meter;
-        meter.read.set(self.length - self.inner.get_ref().len());
-        match result {
-            Ok(length) => {
-                meter.ended.set(length == 0 && !buffer.is_empty());
-                meter.spend(length as u64)?;
-                Ok(length)
-            }
-            Err(e) => {
-                meter.trouble.set(Some(match e.kind() {
-                    ErrorKind::UnexpectedEof => Trouble::CutOff,
-                    _ => Trouble::Damaged,
-                }));
-                Err(e)
+        loop {
+            let result = self.inner.read(buffer);
+            let rest = *self.inner.get_ref();
+            meter.read.set(self.length - rest.len());
+            match result {
+                // The end of a stream, unless nothing was asked for.
+                Ok(0) if !buffer.is_empty() && rest.starts_with(GZIP) => {
+                    self.inner.reset(rest);
+                }
+                Ok(0) if !buffer.is_empty() && !rest.iter().all(|byte| FILL.contains(byte)) => {
+                    meter.trouble.set(Some(Trouble::Told));
+                    let reason = format!("{} bytes follow that are no gzip", rest.len());
+                    return Err(io::Error::new(ErrorKind::InvalidData, reason));
+                }
+                Ok(length) => {
+                    meter.ended.set(length == 0 && !buffer.is_empty());
+                    meter.spend(length as u64)?;
+                    return Ok(length);
+                }
+                Err(e) => {
+                    meter.trouble.set(Some(match e.kind() {
+                        ErrorKind::UnexpectedEof => Trouble::CutOff,
+                        _ => Trouble::Damaged,
+                    }));
+                    return Err(e);
+                }
             }
         }
     }

@@ -258,6 +258,9 @@ fn method_name(method: CompressionMethod) -> String {
 fn cause(e: ZipError) -> String {
     let words = match e {
         ZipError::Io(e) => e.to_string(),
+        ZipError::InvalidArchive(reason) if reason.starts_with("Multi-disk") => {
+            "it is a part of a split zip: send it in one piece (`zip -s 0`)".to_owned()
+        }
         ZipError::InvalidArchive(reason) => format!("not a valid zip: {reason}"),
         e => e.to_string(),
     };

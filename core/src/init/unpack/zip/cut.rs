@@ -102,6 +102,9 @@ impl<'a> Walk<'a> {
                 walk.end = End::Header;
                 return walk;
             };
+            if header.name.is_empty() {
+                break;
+            }
             match header.content_end(rest, &mut left) {
                 ContentEnd::At(end) => {
                     walk.last_whole = Some(header.name);
