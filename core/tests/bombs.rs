@@ -58,7 +58,21 @@ fn bombs_are_refused_at_the_limit() {
         size: SIZE,
         ..Entry::deflated("zeros", 0o100644, b"")
     };
+    // Without its directory, and with the size behind: it has to be inflated to be passed over.
+    let streamed = zip::of(&[Entry {
+        descriptor: true,
+        ..zipped.clone()
+    }]);
+    let length = streamed.len() - (46 + "zeros".len()) - 22;
     let bombs = [
+        (
+            Form::Zip,
+            streamed[..length].to_vec(),
+            format!(
+                "failed to unpack the archive: the zip is damaged with no entry whole, at byte 0 \
+                 of {length} (not a valid zip: Could not find EOCD)"
+            ),
+        ),
         (
             Form::Zip,
             zip::of(&[zipped]),
