@@ -625,6 +625,10 @@ fn an_archive_without_exec_at_its_top_is_named_whether_it_is_refused_or_the_imag
             "it has `README`, `hello`: if `hello` is the program, it has to be called `exec`",
         ),
         (
+            &[("exec.sha256", 0o644, b""), ("hello", 0o755, SCRIPT)],
+            "it has `exec.sha256`, `hello`: if `hello` is the program, it has to be called `exec`",
+        ),
+        (
             &[("action.zip", 0o644, &inner)],
             "it has `action.zip`: `action.zip` is a zip archive: send that alone",
         ),

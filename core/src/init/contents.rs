@@ -183,12 +183,14 @@ fn deeper(stage: &Path, executable: &Path) -> Option<(String, String)> {
     None
 }
 
-/// Whether a name is the executable's but for its case or what Windows and editors add.
+/// Whether a name is the executable's but for its case or what Windows and editors add. Its
+/// checksum's is not.
 fn resembles(name: &str, executable: &Path) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim();
-    executable
-        .file_name()
-        .is_some_and(|wanted| stem.eq_ignore_ascii_case(&wanted.to_string_lossy()))
+    !name.ends_with(".sha256")
+        && executable
+            .file_name()
+            .is_some_and(|wanted| stem.eq_ignore_ascii_case(&wanted.to_string_lossy()))
 }
 
 /// What kind of archive a file is.
