@@ -3,10 +3,14 @@
 use crate::error::InitError;
 use crate::message::Code;
 
+use self::form::ZIP_END;
+
 mod base64;
 pub(super) mod foreign;
+mod form;
 
-pub use foreign::name;
+pub use self::foreign::name;
+pub use self::form::{BYTE_ORDER_MARK, Form};
 
 /// Decoded code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,20 +35,6 @@ impl Payload {
     }
 }
 
-/// The forms that binary code may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// A zip archive, with or without bytes before its first entry.
-    Zip,
-    /// A tar archive compressed with gzip.
-    TarGz,
-    /// One ELF file: the executable itself.
-    Elf,
-    /// One `#!` script: the executable itself. A zip that is appended to a script or to an ELF
-    /// file, as Python's zipapp makes it, is that script or ELF file and is not unpacked.
-    Script,
-}
-
 impl Form {
     /// Looks at the first bytes. What begins as nothing that is known may be a zip with something
     /// in front, which is found by its end.
@@ -63,41 +53,7 @@ impl Form {
             .any(|window| window == ZIP_END)
             .then_some(Form::Zip)
     }
-
-    /// Looks at the first bytes alone.
-    fn of_start(bytes: &[u8]) -> Option<Form> {
-        if bytes.starts_with(ZIP_ENTRY) || bytes.starts_with(ZIP_END) {
-            Some(Form::Zip)
-        } else if bytes.starts_with(&[0x1f, 0x8b, 0x08]) {
-            Some(Form::TarGz)
-        } else if bytes.starts_with(b"\x7fELF") {
-            Some(Form::Elf)
-        } else if bytes.starts_with(b"#!") {
-            Some(Form::Script)
-        } else {
-            None
-        }
-    }
-
-    /// What a file is that begins like this.
-    fn name(self) -> &'static str {
-        match self {
-            Form::Zip => "a zip archive",
-            Form::TarGz => "a gzip file",
-            Form::Elf => "an ELF executable",
-            Form::Script => "a `#!` script",
-        }
-    }
 }
-
-/// The signature of a zip's entry.
-const ZIP_ENTRY: &[u8] = b"PK\x03\x04";
-
-/// The signature of a zip's end record: its first bytes too when it has no entries.
-const ZIP_END: &[u8] = b"PK\x05\x06";
-
-/// What some editors and shells put before UTF-8.
-pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Decodes `code`. Base64 of either alphabet (RFC 4648 sections 4 and 5) is decoded in its own
 /// buffer, so no second copy of a large archive exists at any time. ASCII white space is skipped
@@ -120,7 +76,10 @@ pub fn decode(code: Code) -> Result<Payload, InitError> {
         }
         Code::Base64(text) => text,
     };
-    base64::decode_in_place(&mut bytes).map_err(refused)?;
+    let start = base64::Start::of(&bytes);
+    foreign::check_armour(&start)
+        .and_then(|()| base64::decode_in_place(&mut bytes))
+        .map_err(|fault| refused(foreign::explain(fault, &start)))?;
     let form = match Form::detect(&bytes) {
         Some(Form::Elf) if foreign::was_text(&bytes) => {
             return Err(refused(foreign::read_as_text()));

@@ -8,6 +8,7 @@ pub mod contents;
 pub mod decode;
 mod fs_at;
 pub mod install;
+mod instead;
 pub mod unpack;
 pub mod verify;
 
@@ -23,7 +24,6 @@ use crate::run::env::Environment;
 use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::runner::{ActionRunner, Staged};
-use contents::Contents;
 use decode::{Form, Payload};
 use install::Stage;
 use verify::{Executable, Recorded};
@@ -145,12 +145,13 @@ impl Init<'_, '_> {
                 VerifyError::Missing { path }
                     if is_archive && !brought_executable && path == executable =>
                 {
-                    InitError::NoExecutable(Contents::of(stage.dir(), &config.executable))
+                    InitError::NoExecutable(instead::contents(stage.dir(), &config.executable))
                 }
                 // The stage is gone when this is read: the name in the archive is what helps.
                 e => InitError::Verify(e.relative_to(stage.dir())),
             })?;
-        let contents = (keeps && is_archive).then(|| Contents::of(stage.dir(), &config.executable));
+        let contents =
+            (keeps && is_archive).then(|| instead::contents(stage.dir(), &config.executable));
         stage.commit()?;
         if let Some(contents) = contents {
             // Said, since the image's executable may just as well be a stub that knows nothing of

@@ -1,6 +1,5 @@
 //! Unpacks decoded code into the staging directory: one file, or an archive's entries.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -17,49 +16,12 @@ use self::stage::StageWriter;
 mod links;
 mod path;
 mod refusal;
+mod remark;
 mod stage;
 mod tar;
 mod zip;
 
-/// What the maker of an archive that was unpacked may not have meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Remark {
-    /// Backslashes were taken for a part of names.
-    Backslashes {
-        /// The first such name, made printable.
-        first: String,
-        /// How many have one.
-        count: u64,
-    },
-    /// A tar ends without the blocks that mark its end.
-    NoEnd {
-        /// The last entry, made printable.
-        last: String,
-    },
-}
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Remark::Backslashes { first, count } => {
-                let names = if *count == 1 {
-                    "name has"
-                } else {
-                    "names have"
-                };
-                write!(
-                    f,
-                    "{count} {names} a backslash, as `{first}` has: it is a part of the name and \
-                     separates nothing; an archive's directories are separated by `/`"
-                )
-            }
-            Remark::NoEnd { last } => write!(
-                f,
-                "the tar ends after `{last}` without an end mark: entries may be missing"
-            ),
-        }
-    }
-}
+pub use self::remark::Remark;
 
 /// Writes `payload` into `stage`, an empty directory that nobody else writes to: text becomes
 /// the file `source`, an ELF file or a script becomes `executable`, an archive is unpacked.

@@ -4,7 +4,7 @@ use ::base64::Engine as _;
 use ::base64::alphabet;
 use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::{BYTE_ORDER_MARK, Form, foreign};
+use super::form::{BYTE_ORDER_MARK, Form};
 
 /// Base64 symbols decoded at a time. A multiple of four, so that a block ends at a byte.
 const BLOCK: usize = 4096;
@@ -23,54 +23,39 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Replaces base64 by what it stands for. What may be around and between its symbols is told at
-/// [`decode`](super::decode).
-///
-/// # Errors
-/// Why it is no base64, with the offset.
-pub(super) fn decode_in_place(buffer: &mut Vec<u8>) -> Result<(), String> {
-    let mut start = [0; START];
-    let kept = buffer.len().min(START);
-    start[..kept].copy_from_slice(&buffer[..kept]);
-    let start = &start[..kept];
-    if let Some(offset) = foreign::armoured(start) {
-        // Decoded with the rest, it would be noise.
-        let byte = start[offset];
-        return Err(Fault::NotBase64 { byte, offset }.explain(start));
+/// The beginning of a text, which is gone when it has been decoded.
+pub(super) struct Start {
+    bytes: [u8; START],
+    length: usize,
+}
+
+impl Start {
+    pub(super) fn of(text: &[u8]) -> Start {
+        let length = text.len().min(START);
+        let mut bytes = [0; START];
+        bytes[..length].copy_from_slice(&text[..length]);
+        Start { bytes, length }
     }
-    decode(buffer).map_err(|fault| fault.explain(start))
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// Why something is no base64.
-enum Fault {
+pub(super) enum Fault {
     /// A byte that is no symbol.
     NotBase64 { byte: u8, offset: usize },
     /// The symbols do not add up to bytes. `lost_plus`: how many `+` may have become spaces.
     Length { reason: String, lost_plus: usize },
 }
 
-impl Fault {
-    fn explain(self, start: &[u8]) -> String {
-        match self {
-            Fault::NotBase64 { byte, offset } => {
-                let mut line = format!("not base64: byte 0x{byte:02x} at offset {offset}");
-                if let Some(mistake) = foreign::mistaken_for_base64(start) {
-                    line = format!("{line}: {mistake}");
-                } else if let Some(text) = foreign::text_start(start) {
-                    line = format!("{line} of text that begins with `{text}`");
-                }
-                line
-            }
-            Fault::Length { reason, lost_plus } if lost_plus > 0 => format!(
-                "{reason}; it has {lost_plus} spaces and no `+`, which becomes a space where \
-                 base64 is sent as a form without `%2B` for it"
-            ),
-            Fault::Length { reason, .. } => reason,
-        }
-    }
-}
-
-fn decode(buffer: &mut Vec<u8>) -> Result<(), Fault> {
+/// Replaces base64 by what it stands for. What may be around and between its symbols is told at
+/// [`decode`](super::decode).
+///
+/// # Errors
+/// The first fault.
+pub(super) fn decode_in_place(buffer: &mut Vec<u8>) -> Result<(), Fault> {
     let mut symbols = [0; BLOCK];
     let mut decoded = [0; BLOCK / 4 * 3];
     // What is written never passes what was read: four symbols make three bytes.

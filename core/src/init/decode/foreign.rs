@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{BYTE_ORDER_MARK, Form, base64};
+use super::base64::{self, Fault, Start};
+use super::form::{BYTE_ORDER_MARK, Form};
 
 /// How to archive with one of the forms.
 const ARCHIVE: &str = "send a zip or a tar.gz (`tar -czf`)";
@@ -186,8 +187,19 @@ pub(in crate::init) fn read_as_text() -> String {
     format!("it was read as text, which changes its bytes: {READ_BYTES}")
 }
 
+/// Refuses text that begins with one of the [`ARMOURS`]: decoded with the rest, it would be noise.
+pub(super) fn check_armour(start: &Start) -> Result<(), Fault> {
+    match armoured(start.bytes()) {
+        None => Ok(()),
+        Some(offset) => Err(Fault::NotBase64 {
+            byte: start.bytes()[offset],
+            offset,
+        }),
+    }
+}
+
 /// Where one of the [`ARMOURS`] begins.
-pub(super) fn armoured(start: &[u8]) -> Option<usize> {
+fn armoured(start: &[u8]) -> Option<usize> {
     let trimmed = trim_start(start);
     ARMOURS
         .iter()
@@ -195,8 +207,29 @@ pub(super) fn armoured(start: &[u8]) -> Option<usize> {
         .then_some(start.len() - trimmed.len())
 }
 
+/// The words for a fault of the base64 that begins with `start`.
+pub(super) fn explain(fault: Fault, start: &Start) -> String {
+    match fault {
+        Fault::NotBase64 { byte, offset } => {
+            let line = format!("not base64: byte 0x{byte:02x} at offset {offset}");
+            if let Some(mistake) = mistaken_for_base64(start.bytes()) {
+                format!("{line}: {mistake}")
+            } else if let Some(text) = text_start(start.bytes()) {
+                format!("{line} of text that begins with `{text}`")
+            } else {
+                line
+            }
+        }
+        Fault::Length { reason, lost_plus } if lost_plus > 0 => format!(
+            "{reason}; it has {lost_plus} spaces and no `+`, which becomes a space where base64 \
+             is sent as a form without `%2B` for it"
+        ),
+        Fault::Length { reason, .. } => reason,
+    }
+}
+
 /// What was given for base64 and is none, told by its beginning.
-pub(super) fn mistaken_for_base64(start: &[u8]) -> Option<&'static str> {
+fn mistaken_for_base64(start: &[u8]) -> Option<&'static str> {
     let start = trim_start(start);
     let begins = |prefix: &[u8]| start.starts_with(prefix);
     if base64::data_uri(start).is_some() {
@@ -216,7 +249,7 @@ pub(super) fn mistaken_for_base64(start: &[u8]) -> Option<&'static str> {
 
 /// The beginning of `bytes` if they are text, printable: of its first line and at most [`SHOWN`]
 /// characters.
-pub(super) fn text_start(bytes: &[u8]) -> Option<String> {
+fn text_start(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(512)];
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,

@@ -18,10 +18,10 @@ use rustix::io::Errno;
 use crate::config::UnpackLimits;
 use crate::error::InitError;
 
-use super::Remark;
 use super::links;
 use super::path::{self, EntryPath, Target};
 use super::refusal::{printable, refused};
+use super::remark::Remark;
 use crate::init::fs_at::{open_below, open_dir};
 
 const FILE_MODE: u32 = 0o644;

@@ -10,8 +10,8 @@ use crate::config::UnpackLimits;
 use crate::error::InitError;
 use crate::init::decode::foreign;
 
-use super::Remark;
 use super::refusal::{printable, refused};
+use super::remark::Remark;
 use super::stage::StageWriter;
 
 /// What the headers of one entry may take, long names and pax records included. The `tar` crate

@@ -10,8 +10,8 @@ use rustix::fs::FileType;
 
 use crate::error::InitError;
 
-use super::Remark;
 use super::refusal::{printable, refused};
+use super::remark::Remark;
 use super::stage::StageWriter;
 
 mod cut;
