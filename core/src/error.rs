@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::digest::Digest;
+use crate::init::contents::Contents;
 use crate::limits::explained;
 use crate::message::TimeLimit;
 use crate::run::status::Ended;
@@ -58,15 +59,7 @@ pub enum InitError {
         source: HookError,
     },
     /// The archive does not hold the executable, and none stands that could run it.
-    NoExecutable {
-        /// The name it should have, relative to the archive's top.
-        executable: PathBuf,
-        /// The first of the names that the archive has at its top, made printable; directories
-        /// end in a slash.
-        found: Vec<String>,
-        /// How many more there are.
-        more: usize,
-    },
+    NoExecutable(Contents),
     /// There is nothing fit to run.
     Verify(VerifyError),
     /// A hook took longer than the limit.
@@ -95,7 +88,7 @@ impl InitError {
             | InitError::Unpack { .. }
             | InitError::Hook { .. }
             | InitError::TimedOut { .. }
-            | InitError::NoExecutable { .. }
+            | InitError::NoExecutable(_)
             | InitError::Verify(_) => Fault::Action,
             InitError::Io { .. } => Fault::Host,
         }
@@ -133,25 +126,7 @@ impl fmt::Display for InitError {
                 write!(f, "failed to unpack `{entry}`: {reason}")
             }
             InitError::Hook { hook, source } => write!(f, "{hook} failed: {source}"),
-            InitError::NoExecutable {
-                executable,
-                found,
-                more,
-            } => {
-                write!(
-                    f,
-                    "the archive has no `{}` at its top",
-                    executable.display()
-                )?;
-                match &found[..] {
-                    [] => f.write_str("; it is empty")?,
-                    found => write!(f, "; it has `{}`", found.join("`, `"))?,
-                }
-                match more {
-                    0 => Ok(()),
-                    more => write!(f, " and {more} more"),
-                }
-            }
+            InitError::NoExecutable(contents) => contents.fmt(f),
             InitError::Verify(e) => e.fmt(f),
             InitError::TimedOut { limit } => {
                 write!(f, "init was stopped after its time limit of {limit:?}")

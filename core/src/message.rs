@@ -29,9 +29,10 @@ pub struct InitRequest {
 /// Code as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
-    /// The text of a program, written as it is.
+    /// The text of a program, written as it is. Refused where it can be no program: see
+    /// [`decode`](crate::init::decode::decode).
     Text(Vec<u8>),
-    /// Base64, line breaks allowed, of a zip, a tar.gz, an ELF executable or a `#!` script.
+    /// Base64 of either alphabet, line breaks allowed, of a zip, a tar.gz, an ELF executable or a `#!` script.
     /// It is decoded in place: the buffer is not copied.
     Base64(Vec<u8>),
 }

@@ -14,7 +14,7 @@ use std::process::Command;
 use actionproxy_core::UnpackLimits;
 use actionproxy_core::init::decode::Form;
 use makers::zip::Entry;
-use makers::{Place, tar, zip};
+use makers::{Place, good_tar, tar, zip};
 
 /// What installing the archive leaves in the action directory.
 fn installed(form: Form, bytes: &[u8]) -> BTreeMap<String, String> {
@@ -287,7 +287,7 @@ fn entries_of_every_kind_by_hand() {
     let line = Place::new().refuses(Form::Zip, &zip::of(&entries), &UnpackLimits::default());
     assert_eq!(
         line,
-        "failed to unpack `\u{e9}`: another entry has the same name"
+        "failed to unpack `\u{e9}`: another entry has the same name: make the archive anew instead of adding to it"
     );
     for index in [6, 7] {
         let mut entries = entries.to_vec();
@@ -306,30 +306,6 @@ fn entries_of_every_kind_by_hand() {
             );
         }
     }
-}
-
-#[test]
-fn backslashes_separate_only_where_windows_wrote_them() {
-    let windows = |name: &str| Entry {
-        system: 0,
-        ..Entry::file(name, 0, b"x")
-    };
-    let found = installed(
-        Form::Zip,
-        &zip::of(&[
-            windows("lib\\"),
-            windows("lib\\sub\\a"),
-            Entry::file("unix\\name", 0, b"x"),
-        ]),
-    );
-    let names: Vec<&str> = found.keys().map(String::as_str).collect();
-    assert_eq!(names, ["exec", "lib", "lib/sub", "lib/sub/a", "unix\\name"]);
-    let line = Place::new().refuses(
-        Form::Zip,
-        &zip::of(&[windows("..\\up")]),
-        &UnpackLimits::default(),
-    );
-    assert_eq!(line, "failed to unpack `../up`: the name has a `..`");
 }
 
 #[test]
@@ -362,6 +338,16 @@ fn tar_entries_by_hand() {
     .map(|(name, what)| (name.to_owned(), what.to_owned()))
     .into();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_tar_in_several_gzip_streams() {
+    let whole = [good_tar(), tar::file("lib/a", 0o644, &[7; 5000])].concat();
+    let whole = [&whole[..], &[0; 1024]].concat();
+    // As `pigz -i` and `cat a.gz b.gz` make them, an empty one among them.
+    let streams = [&whole[..700], &[], &whole[700..]].map(makers::gzip);
+    let found = installed(Form::TarGz, &streams.concat());
+    assert_eq!(found["lib/a"].len(), 5004);
 }
 
 #[test]

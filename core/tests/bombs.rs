@@ -58,7 +58,21 @@ fn bombs_are_refused_at_the_limit() {
         size: SIZE,
         ..Entry::deflated("zeros", 0o100644, b"")
     };
+    // Without its directory, and with the size behind: it has to be inflated to be passed over.
+    let streamed = zip::of(&[Entry {
+        descriptor: true,
+        ..zipped.clone()
+    }]);
+    let length = streamed.len() - (46 + "zeros".len()) - 22;
     let bombs = [
+        (
+            Form::Zip,
+            streamed[..length].to_vec(),
+            format!(
+                "failed to unpack the archive: the zip is damaged with no entry whole, at byte 0 \
+                 of {length} (not a valid zip: Could not find EOCD)"
+            ),
+        ),
         (
             Form::Zip,
             zip::of(&[zipped]),
@@ -79,13 +93,14 @@ fn bombs_are_refused_at_the_limit() {
         (
             Form::TarGz,
             gzip(&tar::claiming("pax", b'g', 0o644, "", SIZE, b"")),
-            format!("{whole}: it unpacks to more than 9846784 bytes with all headers"),
+            "failed to unpack `pax`: the archive unpacks to more than 9846784 bytes with all headers"
+                .to_owned(),
         ),
         // Behind the end of the archive.
         (
             Form::TarGz,
             gzip(&[0; 1024]),
-            format!("{whole}: it unpacks to more than 9846784 bytes with all headers"),
+            format!("{whole}: the archive unpacks to more than 9846784 bytes with all headers"),
         ),
     ];
     let before = peak_memory();

@@ -103,6 +103,24 @@ fn a_newline_in_a_name_does_not_make_a_second_line() {
 }
 
 #[test]
+fn a_newline_in_a_number_of_a_tar_does_not_make_a_second_line() {
+    // Where the mode, the size and the checksum stand.
+    for (at, reason) in [
+        (100, "failed to unpack `a`: its mode is no number: "),
+        (124, "failed to unpack the archive: not a valid tar.gz: "),
+    ] {
+        let mut entry = tar::file("a", 0o644, b"x");
+        entry[at..at + 7].copy_from_slice(b"1\nx\x1b[0m");
+        entry[148..156].fill(b' ');
+        let sum: u32 = entry[..512].iter().map(|&byte| u32::from(byte)).sum();
+        entry[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let line = refused_tar(&[good_tar(), entry]);
+        assert!(line.starts_with(reason), "{line}");
+        assert!(line.contains("1\\nx\\u{1b}[0m"), "{line}");
+    }
+}
+
+#[test]
 fn symlinks_that_leave_the_tree() {
     for (name, target, reason) in [
         ("l", "/etc", "it is a symlink to the absolute `/etc`"),
@@ -219,7 +237,7 @@ fn a_symlink_of_the_previous_action_is_replaced_and_not_followed() {
 
 #[test]
 fn duplicate_names() {
-    let expected = "failed to unpack `a`: another entry has the same name";
+    let expected = "failed to unpack `a`: another entry has the same name: make the archive anew instead of adding to it";
     let file = || Entry::file("a", 0o100644, b"1");
     assert_eq!(refused_zip(&[good(), file(), file()]), expected);
     assert_eq!(
@@ -260,7 +278,7 @@ fn devices_fifos_and_sockets() {
         (b'4', 0o060000, "block device"),
         (b's', 0o140000, "socket"),
     ] {
-        let expected = format!("failed to unpack `a`: it is a {what}");
+        let expected = format!("failed to unpack `a`: it is a {what}: leave it out of the archive");
         assert_eq!(
             refused_zip(&[good(), Entry::file("a", bits | 0o644, b"")]),
             expected
@@ -309,17 +327,25 @@ fn encrypted_entries_and_unknown_compression() {
     };
     assert_eq!(
         refused_zip(&[good(), encrypted]),
-        "failed to unpack `secret`: it is encrypted"
+        "failed to unpack `secret`: it is encrypted: make the archive without a password"
     );
-    for (method, name) in [(12, "Bzip2"), (93, "Zstd"), (4242, "")] {
+    for (method, name) in [
+        (9, "deflate64"),
+        (12, "bzip2"),
+        (14, "LZMA"),
+        (93, "zstd"),
+        (95, "xz"),
+        (4242, "the unknown method 4242"),
+    ] {
         let entry = Entry {
             method,
             ..Entry::file("a", 0o100644, b"x")
         };
         let line = refused_zip(&[good(), entry]);
-        assert!(
-            line.starts_with("failed to unpack `a`: its compression is ") && line.contains(name),
-            "{line}"
+        let expected = format!(
+            "failed to unpack `a`: it is compressed with {name}, not with deflate: make the zip \
+             with `zip`, or with `7z a -tzip -mm=Deflate`"
         );
+        assert_eq!(line, expected);
     }
 }

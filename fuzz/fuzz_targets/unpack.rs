@@ -40,6 +40,9 @@ fuzz_target!(|data: &[u8]| {
         Path::new("exec"),
         &LIMITS,
     );
+    if let Err(e) = &unpacked {
+        assert!(!e.to_string().contains('\n'), "more than a line: {e}");
+    }
     let outside = fs::read_dir(dir.path()).expect("a directory").count();
     assert_eq!(outside, 2, "something was written beside the stage");
     let content = fs::read_to_string(dir.path().join("outside")).expect("a file");

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use actionproxy_core::init::decode::{self, BYTE_ORDER_MARK};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -121,26 +122,45 @@ pub(crate) enum Body<'a> {
     Other(&'static str),
 }
 
-/// Reads a body.
+/// Reads a body. A byte order mark before it is no part of the JSON (RFC 8259 section 8.1) and
+/// ignored, as upstream ignores it.
 ///
 /// # Errors
-/// Where it is not JSON: a sentence with the place.
+/// Where it is not JSON: a sentence with the place, or with what it is instead.
 pub(crate) fn parse(body: &[u8]) -> Result<Body<'_>, String> {
-    let invalid = |e| format!("The body is not valid JSON: {e}.");
-    match body.trim_ascii_start().first() {
+    let json = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let invalid = |e| match other_than_json(body) {
+        Some(other) => format!("The body is {other}: expected JSON in UTF-8."),
+        None => format!("The body is not valid JSON: {e}."),
+    };
+    match json.trim_ascii_start().first() {
         None => return Ok(Body::Object(Fields::default())),
         // In one pass: bodies are large.
         Some(b'{') => {
-            return serde_json::from_slice(body)
+            return serde_json::from_slice(json)
                 .map(Body::Object)
                 .map_err(invalid);
         }
         Some(_) => {}
     }
-    let raw: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
+    let raw: &RawValue = serde_json::from_slice(json).map_err(invalid)?;
     match kind(raw) {
         "null" => Ok(Body::Object(Fields::default())),
         other => Ok(Body::Other(other)),
+    }
+}
+
+/// What a body is that cannot be read as JSON, told by its first bytes.
+fn other_than_json(body: &[u8]) -> Option<&'static str> {
+    // Of UTF-16 and UTF-32 without a mark, the first two characters are ASCII in any JSON
+    // (RFC 4627 section 3). UTF-16 with a null character is no JSON.
+    match body.get(..4).or(body.get(..2))? {
+        [0, 0, 0xfe, 0xff] | [0, 0, 0, 1..=255] => Some("text in UTF-32"),
+        [0xff, 0xfe, 0, 0] | [1..=255, 0, 0, 0] => Some("text in UTF-32"),
+        [0xfe, 0xff, ..] | [0, 1..=255, ..] => Some("text in UTF-16"),
+        [0xff, 0xfe, ..] | [1..=255, 0, ..] => Some("text in UTF-16"),
+        _ if body.starts_with(b"--") => Some("a form (multipart)"),
+        _ => decode::name(body),
     }
 }
 
@@ -283,6 +303,92 @@ mod tests {
             r#""\ud83d\u0041""#,
         ] {
             assert_eq!(unquoted(json), Err("half a surrogate pair"), "{json}");
+        }
+    }
+
+    /// What is read of a body's field `a`, or why the body is refused.
+    fn field_a(body: &[u8]) -> Result<String, String> {
+        match parse(body)? {
+            Body::Object(fields) => {
+                let raw = fields.value("a").map_or("none", RawValue::get);
+                Ok(raw.to_owned())
+            }
+            Body::Other(kind) => Ok(kind.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored() {
+        for (body, read) in [
+            ("\u{feff}{\"a\":1}", "1"),
+            ("\u{feff}\r\n {\"a\":1}\r\n", "1"),
+            ("\u{feff}", "none"),
+            ("\u{feff} null", "none"),
+            ("\u{feff}[]", "an array"),
+        ] {
+            assert_eq!(field_a(body.as_bytes()), Ok(read.to_owned()), "{body:?}");
+        }
+        // One, and before everything else.
+        for body in [
+            "\u{feff}\u{feff}{}",
+            " \u{feff}{}",
+            "{}\u{feff}",
+            "{\u{feff}}",
+        ] {
+            let said = field_a(body.as_bytes()).expect_err("no JSON");
+            assert!(said.starts_with("The body is not valid JSON: "), "{said}");
+        }
+        let body = "\u{feff} {\"a\": [1]}".as_bytes();
+        let Ok(Body::Object(fields)) = parse(body) else {
+            panic!("an object");
+        };
+        let raw = fields.value("a").expect("a field");
+        assert_eq!(&body[place(body, raw)], b"[1]");
+    }
+
+    #[test]
+    fn other_encodings_of_unicode_are_named() {
+        let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        let utf_32 = |text: &str, bytes: fn(u32) -> [u8; 4]| -> Vec<u8> {
+            text.chars().map(u32::from).flat_map(bytes).collect()
+        };
+        for text in ["{\"a\":1}", "\u{feff}{\"a\":1}", "{}", "null"] {
+            for body in [
+                utf_16(text, u16::to_le_bytes),
+                utf_16(text, u16::to_be_bytes),
+            ] {
+                let said = field_a(&body).expect_err("UTF-16");
+                assert_eq!(said, "The body is text in UTF-16: expected JSON in UTF-8.");
+            }
+            for body in [
+                utf_32(text, u32::to_le_bytes),
+                utf_32(text, u32::to_be_bytes),
+            ] {
+                let said = field_a(&body).expect_err("UTF-32");
+                assert_eq!(said, "The body is text in UTF-32: expected JSON in UTF-8.");
+            }
+        }
+        let latin_1 = field_a(b"{\"a\":\"\xe9\"}").expect_err("no UTF-8");
+        assert!(
+            latin_1.starts_with("The body is not valid JSON: "),
+            "{latin_1}"
+        );
+    }
+
+    #[test]
+    fn a_file_sent_without_json_around_it_is_named() {
+        for (body, name) in [
+            (&b"PK\x03\x04\x14\0\0\0"[..], "a zip archive"),
+            (b"\x1f\x8b\x08\0", "a gzip file"),
+            (b"\x7fELF\x02\x01", "an ELF executable"),
+            (b"#!/bin/sh\necho", "a `#!` script"),
+            (b"BZh91AY&SY\0\xff", "a file compressed with bzip2"),
+            (b"--boundary\r\n", "a form (multipart)"),
+        ] {
+            let said = field_a(body).expect_err("no JSON");
+            assert_eq!(said, format!("The body is {name}: expected JSON in UTF-8."));
         }
     }
 

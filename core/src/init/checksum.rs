@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use super::decode::BYTE_ORDER_MARK;
 use crate::digest::Digest;
 use crate::error::VerifyError;
 
@@ -14,7 +15,7 @@ const MAX_CHECKSUM_FILE: u64 = 1 << 20;
 /// 64 hexadecimal digits, a space, a space or `*`, and a name, with a backslash in front where the
 /// name holds an escaped newline, carriage return or backslash (GNU coreutils, `sha256sum(1)`).
 /// Of several lines the one that names the executable counts; directories in front of the name
-/// do not matter. Blank lines and lines that begin with `#` are skipped.
+/// do not matter. Blank lines, lines that begin with `#` and a byte order mark are skipped.
 ///
 /// `None` when there is no such file.
 ///
@@ -56,6 +57,7 @@ pub fn read_checksum_file(
 fn find_digest(content: &[u8], executable_name: &str) -> Result<Digest, String> {
     let wanted = last_component(executable_name.as_bytes());
     let mut found = None;
+    let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
     for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() || line.starts_with(b"#") {
@@ -136,6 +138,7 @@ mod tests {
             format!("{}  ./bin/exec\r\n", EMPTY.to_uppercase()),
             format!("# made by hand\n\n{OTHER}  lib.so\n{EMPTY}  exec\n{EMPTY}  exec\n"),
             format!("\\{OTHER}  a\\nb\n{EMPTY}  exec\n"),
+            format!("\u{feff}{EMPTY}  exec\r\n"),
         ] {
             assert_eq!(found(&content).unwrap(), EMPTY, "{content}");
         }

@@ -1,13 +1,16 @@
 //! Decodes the code of an action: text stays as it is, base64 becomes one of the known forms.
 
-use std::fmt::Write as _;
-
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
 use crate::error::InitError;
 use crate::message::Code;
+
+use self::form::ZIP_END;
+
+mod base64;
+pub(super) mod foreign;
+mod form;
+
+pub use self::foreign::name;
+pub use self::form::{BYTE_ORDER_MARK, Form};
 
 /// Decoded code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,163 +35,72 @@ impl Payload {
     }
 }
 
-/// The forms that binary code may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// A zip archive, with or without bytes before its first entry.
-    Zip,
-    /// A tar archive compressed with gzip.
-    TarGz,
-    /// One ELF file: the executable itself.
-    Elf,
-    /// One `#!` script: the executable itself. A zip that is appended to a script or to an ELF
-    /// file, as Python's zipapp makes it, is that script or ELF file and is not unpacked.
-    Script,
-}
-
 impl Form {
-    /// Looks at the first bytes; a zip with a prefix of no known form is found by its end.
+    /// Looks at the first bytes. What begins as nothing that is known may be a zip with something
+    /// in front, which is found by its end.
     pub fn detect(bytes: &[u8]) -> Option<Form> {
-        if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(ZIP_END) {
-            Some(Form::Zip)
-        } else if bytes.starts_with(&[0x1f, 0x8b, 0x08]) {
-            Some(Form::TarGz)
-        } else if bytes.starts_with(b"\x7fELF") {
-            Some(Form::Elf)
-        } else if bytes.starts_with(b"#!") {
-            Some(Form::Script)
-        } else {
-            // The end record is 22 bytes and a comment of at most 65,535 (APPNOTE 4.3.16).
-            let tail = &bytes[bytes.len().saturating_sub(22 + 65_535)..];
-            tail.windows(ZIP_END.len())
-                .any(|window| window == ZIP_END)
-                .then_some(Form::Zip)
+        if let Some(form) = Form::of_start(bytes) {
+            return Some(form);
         }
+        // Any archive may hold a zip, and have it at its end; a Windows program may be one that
+        // extracts itself.
+        if foreign::known(bytes).is_some() && !bytes.starts_with(b"MZ") {
+            return None;
+        }
+        // The end record is 22 bytes and a comment of at most 65,535 (APPNOTE 4.3.16).
+        let tail = &bytes[bytes.len().saturating_sub(22 + 65_535)..];
+        tail.windows(ZIP_END.len())
+            .any(|window| window == ZIP_END)
+            .then_some(Form::Zip)
     }
 }
 
-/// The signature of a zip's end record: its first bytes too when it has no entries.
-const ZIP_END: &[u8] = b"PK\x05\x06";
-
-/// Base64 symbols decoded at a time. A multiple of four, so that a block ends at a byte.
-const BLOCK: usize = 4096;
-
-/// Bits below the last byte are ignored, as nearly every decoder does; padding is looked at here.
-const ENGINE: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
-        .with_decode_allow_trailing_bits(true),
-);
-
-/// Decodes `code`. Base64 (RFC 4648 section 4) is decoded in its own buffer, so no second copy
-/// of a large archive exists at any time. ASCII white space is skipped wherever it stands; the
-/// padding may be left out, but what is there must be right. The URL-safe alphabet is refused.
+/// Decodes `code`. Base64 of either alphabet (RFC 4648 sections 4 and 5) is decoded in its own
+/// buffer, so no second copy of a large archive exists at any time. ASCII white space is skipped
+/// wherever it stands, and a byte order mark in front; the padding may be left out, but what is
+/// there must be right.
+///
+/// Text is left as it is. Text that is base64 of one of the [`Form`]s, a `data:` URI or a zip is
+/// refused: it cannot run, and whoever sent it meant binary code.
 ///
 /// # Errors
 /// [`InitError::Decode`] when a character is no base64, with its offset; when the text ends within
-/// a byte; when what was decoded has none of the known [`Form`]s, with its first bytes.
+/// a byte; when what was decoded has none of the known [`Form`]s. The reason says what was found
+/// instead, where that can be told, and how to send it.
 pub fn decode(code: Code) -> Result<Payload, InitError> {
+    let refused = |reason| InitError::Decode { reason };
     let mut bytes = match code {
-        Code::Text(text) => return Ok(Payload::Text(text)),
+        Code::Text(text) => {
+            foreign::check_text(&text).map_err(refused)?;
+            return Ok(Payload::Text(text));
+        }
         Code::Base64(text) => text,
     };
-    decode_in_place(&mut bytes).map_err(|reason| InitError::Decode { reason })?;
-    match Form::detect(&bytes) {
-        Some(form) => Ok(Payload::Binary { form, bytes }),
-        None => Err(InitError::Decode {
-            reason: unknown_form(&bytes),
-        }),
-    }
-}
-
-fn decode_in_place(buffer: &mut Vec<u8>) -> Result<(), String> {
-    let mut symbols = [0; BLOCK];
-    let mut decoded = [0; BLOCK / 4 * 3];
-    // What is written never passes what was read: four symbols make three bytes.
-    let (mut read, mut written, mut total) = (0, 0, 0);
-    loop {
-        // Most base64 is one line: a block without white space is decoded where it stands.
-        if let Some(block) = buffer.get(read..read + BLOCK)
-            && let Ok(length) = ENGINE.decode_slice(block, &mut decoded)
-        {
-            buffer[written..written + length].copy_from_slice(&decoded[..length]);
-            (read, written, total) = (read + BLOCK, written + length, total + BLOCK);
-            continue;
+    let start = base64::Start::of(&bytes);
+    foreign::check_armour(&start)
+        .and_then(|()| base64::decode_in_place(&mut bytes))
+        .map_err(|fault| refused(foreign::explain(fault, &start)))?;
+    let form = match Form::detect(&bytes) {
+        Some(Form::Elf) if foreign::was_text(&bytes) => {
+            return Err(refused(foreign::read_as_text()));
         }
-        let mut filled = 0;
-        while filled < BLOCK && read < buffer.len() && buffer[read] != b'=' {
-            let symbol = buffer[read];
-            match symbol {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => {
-                    symbols[filled] = symbol;
-                    filled += 1;
-                }
-                b' ' | b'\t' | b'\r' | b'\n' | b'\x0c' => {}
-                _ => return Err(not_base64(buffer, read)),
-            }
-            read += 1;
+        Some(form) => form,
+        None if bytes.is_empty() => return Err(refused("it is empty".to_owned())),
+        None => {
+            return Err(refused(format!(
+                "expected a zip, a tar.gz, an ELF executable or a `#!` script, found {}",
+                foreign::describe(&bytes)
+            )));
         }
-        total += filled;
-        let length = ENGINE
-            .decode_slice(&symbols[..filled], &mut decoded)
-            .map_err(|_| format!("the base64 ends within a byte, after {total} characters"))?;
-        buffer[written..written + length].copy_from_slice(&decoded[..length]);
-        written += length;
-        if filled < BLOCK {
-            break;
-        }
-    }
-    check_padding(buffer, read, total)?;
-    buffer.truncate(written);
-    Ok(())
-}
-
-/// What follows the last symbol: nothing, or the right number of `=` and white space.
-fn check_padding(buffer: &[u8], start: usize, symbols: usize) -> Result<(), String> {
-    let mut padding = 0;
-    for (offset, &byte) in buffer.iter().enumerate().skip(start) {
-        match byte {
-            b'=' => padding += 1,
-            byte if byte.is_ascii_whitespace() => {}
-            _ => return Err(not_base64(buffer, offset)),
-        }
-    }
-    if padding == 0 || (padding < 3 && (symbols + padding).is_multiple_of(4)) {
-        Ok(())
-    } else {
-        Err(format!(
-            "the base64 ends in {padding} `=` after {symbols} characters"
-        ))
-    }
-}
-
-fn not_base64(buffer: &[u8], offset: usize) -> String {
-    format!(
-        "not base64: byte 0x{:02x} at offset {offset}",
-        buffer[offset]
-    )
-}
-
-fn unknown_form(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "it is empty".to_owned();
-    }
-    let mut first = String::new();
-    for byte in bytes.iter().take(8) {
-        // Writing to a String cannot fail.
-        let _ = write!(first, " {byte:02x}");
-    }
-    format!(
-        "expected a zip, a tar.gz, an ELF executable or a `#!` script, found {} bytes that begin with{first}",
-        bytes.len()
-    )
+    };
+    Ok(Payload::Binary { form, bytes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+    use ::base64::Engine as _;
+    use ::base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
     fn bytes_of(text: &str) -> Result<Vec<u8>, String> {
         match decode(Code::Base64(text.as_bytes().to_vec())) {
@@ -231,7 +143,7 @@ mod tests {
     #[test]
     fn an_unknown_form_is_named_by_its_first_bytes() {
         assert_eq!(
-            bytes_of(&STANDARD.encode(b"%PDF-1.7 and so on")).unwrap_err(),
+            bytes_of(&STANDARD.encode(b"%PDF-1.7\x00and so on")).unwrap_err(),
             "failed to decode `code`: expected a zip, a tar.gz, an ELF executable or a `#!` \
              script, found 18 bytes that begin with 25 50 44 46 2d 31 2e 37"
         );
@@ -261,10 +173,15 @@ mod tests {
     #[test]
     fn what_is_no_base64_is_refused_with_its_offset() {
         for (text, reason) in [
-            ("IyEv-A==", "not base64: byte 0x2d at offset 4"),
             ("IyEv\0", "not base64: byte 0x00 at offset 4"),
-            ("IyEv\u{e9}", "not base64: byte 0xc3 at offset 4"),
-            ("IyE=IyE=", "not base64: byte 0x49 at offset 4"),
+            (
+                "IyEv\u{e9}",
+                "not base64: byte 0xc3 at offset 4 of text that begins with `IyEv\u{e9}`",
+            ),
+            (
+                "IyE=IyE=",
+                "not base64: byte 0x49 at offset 4 of text that begins with `IyE=IyE=`",
+            ),
             ("IyEvI", "the base64 ends within a byte, after 5 characters"),
             ("IyE==", "the base64 ends in 2 `=` after 3 characters"),
             ("IyEv=", "the base64 ends in 1 `=` after 4 characters"),

@@ -4,9 +4,11 @@
 //! the previous action as it was.
 
 pub mod checksum;
+pub mod contents;
 pub mod decode;
 mod fs_at;
 pub mod install;
+mod instead;
 pub mod unpack;
 pub mod verify;
 
@@ -25,9 +27,6 @@ use crate::runner::{ActionRunner, Staged};
 use decode::{Form, Payload};
 use install::Stage;
 use verify::{Executable, Recorded};
-
-/// How many of an archive's names an error tells.
-const TOLD_NAMES: usize = 5;
 
 /// What one init has to work with.
 pub(crate) struct Init<'a, 'l> {
@@ -100,13 +99,16 @@ impl Init<'_, '_> {
             }
         );
         let stage = Stage::create(&config.action_dir)?;
-        unpack::unpack(
+        let remarks = unpack::unpack(
             payload,
             stage.dir(),
             &config.source,
             &config.executable,
             &config.unpack,
         )?;
+        for remark in remarks {
+            self.logs.note(remark);
+        }
         let mut staged = Staged {
             dir: stage.dir(),
             config,
@@ -127,9 +129,10 @@ impl Init<'_, '_> {
 
         let staged_executable = stage.dir().join(&config.executable);
         let brought_executable = staged_executable.symlink_metadata().is_ok();
-        let executable = if !brought_executable && self.keeps_executable {
-            // An image may bring the executable, an interpreter for instance, and its actions
-            // only the files that it reads.
+        // An image may bring the executable, an interpreter for instance, and its actions only the
+        // files that it reads.
+        let keeps = !brought_executable && self.keeps_executable;
+        let executable = if keeps {
             config.executable_path()
         } else {
             staged_executable
@@ -142,12 +145,22 @@ impl Init<'_, '_> {
                 VerifyError::Missing { path }
                     if is_archive && !brought_executable && path == executable =>
                 {
-                    no_executable(stage.dir(), &config.executable)
+                    InitError::NoExecutable(instead::contents(stage.dir(), &config.executable))
                 }
                 // The stage is gone when this is read: the name in the archive is what helps.
                 e => InitError::Verify(e.relative_to(stage.dir())),
             })?;
+        let contents =
+            (keeps && is_archive).then(|| instead::contents(stage.dir(), &config.executable));
         stage.commit()?;
+        if let Some(contents) = contents {
+            // Said, since the image's executable may just as well be a stub that knows nothing of
+            // the archive.
+            self.logs.note(format_args!(
+                "{contents}; what stood there before stays and runs: {}",
+                config.executable_path().display()
+            ));
+        }
         if let Some(recorded) = &recorded {
             recorded.moved_to(&config.executable_path());
         }
@@ -180,27 +193,5 @@ impl Init<'_, '_> {
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn no_executable(stage: &Path, executable: &Path) -> InitError {
-    let mut found: Vec<_> = std::fs::read_dir(stage)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| {
-            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            format!("{}{}", name.escape_debug(), if is_dir { "/" } else { "" })
-        })
-        .collect();
-    found.sort_unstable();
-    let more = found.len().saturating_sub(TOLD_NAMES);
-    found.truncate(TOLD_NAMES);
-    InitError::NoExecutable {
-        executable: executable.to_path_buf(),
-        found,
-        more,
     }
 }

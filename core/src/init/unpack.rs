@@ -8,16 +8,20 @@ use std::path::Path;
 use crate::config::UnpackLimits;
 use crate::error::InitError;
 
-use super::decode::{Form, Payload};
+use super::decode::{Form, Payload, foreign};
 
+use self::refusal::refused;
 use self::stage::StageWriter;
 
 mod links;
 mod path;
 mod refusal;
+mod remark;
 mod stage;
 mod tar;
 mod zip;
+
+pub use self::remark::Remark;
 
 /// Writes `payload` into `stage`, an empty directory that nobody else writes to: text becomes
 /// the file `source`, an ELF file or a script becomes `executable`, an archive is unpacked.
@@ -38,6 +42,11 @@ mod zip;
 ///   that another entry has, is refused; so are devices, fifos and sockets, encrypted entries and
 ///   compression other than deflate. Names that are no UTF-8 are kept as bytes in tar, and
 ///   read as code page 437 in a zip that does not call them UTF-8.
+/// - A backslash separates directories in a zip that uses no slash, whatever system it says it was
+///   made on, and in a name from Windows without a slash. Elsewhere it is a part of the name, which
+///   is remarked on.
+///
+/// What was unpacked but may not be what was meant is returned.
 ///
 /// # Errors
 /// [`InitError::Unpack`] when the archive is refused, damaged or over a limit, with the entry;
@@ -49,17 +58,37 @@ pub fn unpack(
     source: &Path,
     executable: &Path,
     limits: &UnpackLimits,
-) -> Result<(), InitError> {
-    let writer = || StageWriter::open(stage, limits);
-    match payload {
-        Payload::Text(bytes) => write_program(&stage.join(source), &bytes),
+) -> Result<Vec<Remark>, InitError> {
+    let program = |path, bytes: &[u8]| write_program(&stage.join(path), bytes).map(|()| vec![]);
+    let remarks = match payload {
+        Payload::Text(bytes) => program(source, &bytes),
         Payload::Binary { form, bytes } => match form {
-            Form::Elf | Form::Script => write_program(&stage.join(executable), &bytes),
-            Form::Zip => zip::unpack(&bytes, writer()?),
-            Form::TarGz => tar::unpack(&bytes, writer()?),
+            Form::Elf | Form::Script => program(executable, &bytes),
+            Form::Zip | Form::TarGz => unpack_archive(form, &bytes, stage, limits),
         },
     }?;
-    make_executable(&stage.join(executable))
+    make_executable(&stage.join(executable))?;
+    Ok(remarks)
+}
+
+fn unpack_archive(
+    form: Form,
+    bytes: &[u8],
+    stage: &Path,
+    limits: &UnpackLimits,
+) -> Result<Vec<Remark>, InitError> {
+    let writer = StageWriter::open(stage, limits)?;
+    let unpacked = match form {
+        Form::TarGz => tar::unpack(bytes, writer),
+        _ => zip::unpack(bytes, writer),
+    };
+    match unpacked {
+        // Whatever was found wrong with it comes from that.
+        Err(InitError::Unpack { .. }) if foreign::was_text(bytes) => {
+            Err(refused(b"", foreign::read_as_text()))
+        }
+        unpacked => unpacked,
+    }
 }
 
 fn write_program(path: &Path, bytes: &[u8]) -> Result<(), InitError> {

@@ -103,6 +103,63 @@ fn the_checksum_of_text_code_is_that_of_its_bytes() {
 }
 
 #[test]
+fn a_byte_order_mark_before_the_json_is_ignored() {
+    let mut proxy = Proxy::start();
+    let body = format!("\u{feff}{}", json!({"value": {"code": ECHO}}));
+    assert_answer(&proxy.post("/init", body), 200, "OK");
+    assert_silent(&proxy);
+    let body = "\u{feff}\r\n{\"value\": {\"a\": [1]}}\r\n";
+    assert_answer(&proxy.post("/run", body), 200, r#"{"a": [1]}"#);
+    assert_logs(&mut proxy, "", "");
+    assert_answer(&proxy.post("/run", "\u{feff}"), 200, "{}");
+    assert_logs(&mut proxy, "", "");
+}
+
+#[test]
+fn a_body_in_utf_16_is_refused_by_that_name() {
+    let proxy = Proxy::start();
+    // As PowerShell 5 writes files: little-endian, with a byte order mark.
+    let encode = |text: &str| -> Vec<u8> {
+        let text = format!("\u{feff}{text}");
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    let expected = r#"{"error":"The body is text in UTF-16: expected JSON in UTF-8."}"#;
+    let init = json!({"value": {"code": ECHO}}).to_string();
+    assert_answer(&proxy.post("/init", encode(&init)), 400, expected);
+    assert_answer(
+        &proxy.post("/run", encode("{\"value\": {}}")),
+        400,
+        expected,
+    );
+}
+
+#[test]
+fn an_archive_sent_as_text_is_refused_and_says_how_to_send_it() {
+    let mut proxy = Proxy::start();
+    // base64 of a zip, a gzip file and an ELF file, as far as it matters.
+    for (code, name) in [
+        ("UEsDBBQAAAAIAFqDeVvP", "a zip archive"),
+        ("H4sIAAAAAAAAA+3OMQ6D", "a gzip file"),
+        ("f0VMRgIBAQAAAAAAAAAA", "an ELF executable"),
+    ] {
+        for value in [
+            json!({"code": code}),
+            json!({"code": code, "binary": false}),
+        ] {
+            assert_answer(&proxy.init_with(value), 502, NO_BINARY_AT_INIT);
+            assert_logs(
+                &mut proxy,
+                "",
+                &format!(
+                    "actionproxy: failed to decode `code`: it is text that holds base64 of {name}: \
+                     send it with `binary` true\n"
+                ),
+            );
+        }
+    }
+}
+
+#[test]
 fn an_init_that_is_not_what_the_contract_says_names_the_field() {
     let proxy = Proxy::start();
     let cases = [

@@ -11,7 +11,7 @@ pub(super) fn refused(name: &[u8], reason: impl Into<String>) -> InitError {
 }
 
 /// For one log line: control characters escaped, and only the beginning of a name too long for it.
-fn printable(name: &[u8]) -> String {
+pub(super) fn printable(name: &[u8]) -> String {
     const SHOWN: usize = 256;
     let mut shown = String::from_utf8_lossy(&name[..name.len().min(SHOWN)])
         .escape_debug()

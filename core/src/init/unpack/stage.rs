@@ -20,7 +20,8 @@ use crate::error::InitError;
 
 use super::links;
 use super::path::{self, EntryPath, Target};
-use super::refusal::refused;
+use super::refusal::{printable, refused};
+use super::remark::Remark;
 use crate::init::fs_at::{open_below, open_dir};
 
 const FILE_MODE: u32 = 0o644;
@@ -41,6 +42,8 @@ pub(super) struct StageWriter<'a> {
     /// Inodes of the directories that had an entry of their own: the others may still get one.
     named_directories: HashSet<u64>,
     links_need_check: bool,
+    /// The first name that has a backslash, and how many have.
+    backslashes: Option<(Vec<u8>, u64)>,
     piece: Vec<u8>,
 }
 
@@ -58,6 +61,7 @@ impl<'a> StageWriter<'a> {
             last_parent: None,
             named_directories: HashSet::new(),
             links_need_check: false,
+            backslashes: None,
             piece: vec![0; PIECE],
         })
     }
@@ -68,8 +72,16 @@ impl<'a> StageWriter<'a> {
     }
 
     /// Reads the name of an entry.
-    pub(super) fn parse(&self, name: &[u8]) -> Result<EntryPath, InitError> {
-        EntryPath::parse(name, self.limits.max_depth).map_err(|reason| refused(name, reason))
+    pub(super) fn parse(&mut self, name: &[u8]) -> Result<EntryPath, InitError> {
+        let at = EntryPath::parse(name, self.limits.max_depth)
+            .map_err(|reason| refused(name, reason))?;
+        if at.as_bytes().contains(&b'\\') {
+            let (_, count) = self
+                .backslashes
+                .get_or_insert_with(|| (at.as_bytes().to_vec(), 0));
+            *count += 1;
+        }
+        Ok(at)
     }
 
     /// Makes a directory. One that was made for an entry in it may be named once afterwards.
@@ -186,11 +198,16 @@ impl<'a> StageWriter<'a> {
     }
 
     /// Ends the unpacking: what could not be judged entry by entry is looked at now.
-    pub(super) fn finish(self) -> Result<(), InitError> {
+    pub(super) fn finish(self) -> Result<Vec<Remark>, InitError> {
         if self.links_need_check {
             links::check(&self.root)?;
         }
-        Ok(())
+        let backslashes = self.backslashes.map(|(first, count)| Remark::Backslashes {
+            // Escaped, it would have two.
+            first: printable(&first).replace(r"\\", r"\"),
+            count,
+        });
+        Ok(backslashes.into_iter().collect())
     }
 
     /// Counts one more thing that was made.
@@ -292,5 +309,8 @@ impl<'a> StageWriter<'a> {
 }
 
 fn duplicate(at: &EntryPath) -> InitError {
-    refused(at.as_bytes(), "another entry has the same name")
+    refused(
+        at.as_bytes(),
+        "another entry has the same name: make the archive anew instead of adding to it",
+    )
 }
