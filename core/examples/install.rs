@@ -12,7 +12,7 @@ use std::{env, fs};
 use actionproxy_core::init::decode::decode;
 use actionproxy_core::init::install::Stage;
 use actionproxy_core::init::unpack::unpack;
-use actionproxy_core::{Code, Digest, UnpackLimits};
+use actionproxy_core::{Code, Digest, Durability, UnpackLimits};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let decoded = start.elapsed();
     let digest = Digest::of(payload.bytes());
     let hashed = start.elapsed();
-    let stage = Stage::create(Path::new(action_dir))?;
+    let stage = Stage::create(Path::new(action_dir), Durability::Process)?;
     let exec = Path::new("exec");
     unpack(payload, stage.dir(), exec, exec, &UnpackLimits::default())?;
     let unpacked = start.elapsed();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use actionproxy_core::{Reinit, VerifyPolicy};
+use actionproxy_core::{Durability, Reinit, VerifyPolicy};
 
 use super::values::{
     COUNT, MODE, SIZE, SWITCH, TIME, TIME_OR_OFF, count, mode, optional_time, size, switch, time,
@@ -238,6 +238,20 @@ pub(super) const SETTINGS: &[Setting] = &[
             let on = v == "1" || switch(v) == Some(true);
             o.config.reinit = if on { Reinit::Allow } else { Reinit::Refuse };
             Ok(())
+        },
+    },
+    Setting {
+        flag: "durable",
+        value: "",
+        variables: &["ACTIONPROXY_DURABLE"],
+        default: "off",
+        help: "sync every init to disk: it outlives a loss of power, or the one before it does",
+        apply: |o, v| {
+            let durability = switch(v).map(|on| match on {
+                true => Durability::PowerLoss,
+                false => Durability::Process,
+            });
+            set(&mut o.config.durability, durability, SWITCH)
         },
     },
     Setting {
