@@ -1,6 +1,7 @@
 //! Loss of power: with `--durable`, an init that was answered is there afterwards, and one that
 //! was not leaves the action before it whole.
 
+mod device;
 mod disk;
 mod recording;
 

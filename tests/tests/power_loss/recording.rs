@@ -182,7 +182,10 @@ fn record(line: &str, root: &Path, disk: &mut Disk) {
             change(disk, Change::Mode(node, mode));
         }
         "write" | "sendto" | "writev" | "sendmsg" => {
-            if line.contains(&hex(b"HTTP/1.1 200")) && line.contains(&hex(b"\r\n\r\nOK")) {
+            // One text, or the head and the body.
+            let ok = [hex(b"\r\n\r\nOK"), format!("\"{}\"", hex(b"OK"))];
+            let is_ok = ok.iter().any(|ok| line.contains(ok));
+            if is_ok && line.contains(&hex(b"HTTP/1.1 200")) {
                 disk.events.push(Event::Answered);
             } else if let Argument::Descriptor(path) = &arguments[0]
                 && let Some(path) = inside(path.clone())
