@@ -1,7 +1,7 @@
 //! Installs base64 code from a file and says what it cost.
 //!
 //! ```text
-//! cargo run --release -p actionproxy-core --example install -- action.base64 /tmp/action
+//! cargo run --release -p actionproxy-core --example install -- action.base64 /tmp/action [durable]
 //! ```
 
 use std::error::Error;
@@ -12,12 +12,14 @@ use std::{env, fs};
 use actionproxy_core::init::decode::decode;
 use actionproxy_core::init::install::Stage;
 use actionproxy_core::init::unpack::unpack;
-use actionproxy_core::{Code, Digest, UnpackLimits};
+use actionproxy_core::{Code, Digest, Durability, UnpackLimits};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [code, action_dir] = arguments.as_slice() else {
-        return Err("usage: install BASE64-FILE ACTION-DIR".into());
+    let (code, action_dir, durability) = match arguments.as_slice() {
+        [code, dir] => (code, dir, Durability::Process),
+        [code, dir, word] if word == "durable" => (code, dir, Durability::PowerLoss),
+        _ => return Err("usage: install BASE64-FILE ACTION-DIR [durable]".into()),
     };
     let idle = memory("VmRSS")?;
     let body = fs::read(code)?;
@@ -28,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let decoded = start.elapsed();
     let digest = Digest::of(payload.bytes());
     let hashed = start.elapsed();
-    let stage = Stage::create(Path::new(action_dir))?;
+    let stage = Stage::create(Path::new(action_dir), durability)?;
     let exec = Path::new("exec");
     unpack(payload, stage.dir(), exec, exec, &UnpackLimits::default())?;
     let unpacked = start.elapsed();

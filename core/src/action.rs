@@ -1,44 +1,17 @@
 //! An action: owns the state and calls the runner's hooks in order.
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
-
-use crate::config::{Config, Reinit};
-use crate::error::{InitError, RunError};
+use crate::config::{Config, Reinit, VerifyPolicy};
+use crate::error::{InitError, RunError, VerifyError};
+use crate::init::Init;
+use crate::init::install::{self, record, sync};
+use crate::init::stub::{self, Stub};
 use crate::init::verify::{Executable, Recorded};
-use crate::init::{Init, install};
 use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
 use crate::run::env::Environment;
 use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 use crate::runner::ActionRunner;
-
-/// Text that stands for an action until one is initialised: see [`Action::open`].
-///
-/// A file is known as the stub by its whole text, or by [`Stub::MARKER`] as its second line: then
-/// it may differ, as one does that a proxy at another path wrote, and is brought up to date.
-#[derive(Debug, Clone)]
-pub struct Stub(pub String);
-
-impl Stub {
-    /// The second line of a stub whose text differs from place to place. `Dockerfile.multiarch`
-    /// writes it too.
-    pub const MARKER: &str = "# actionproxy's stub: stands for an action until there is one";
-
-    fn is_marked(text: &[u8]) -> bool {
-        text.starts_with(b"#!")
-            && text.split(|b| *b == b'\n').nth(1) == Some(Self::MARKER.as_bytes())
-    }
-}
-
-/// How much of a file is looked at for the marker: a line as long as a path may be stands before.
-const MAX_STUB: u64 = 16 << 10;
-
-/// What a stub is written to before it replaces another.
-const NEW_STUB: &str = ".actionproxy-stub";
 
 /// One action in its directory.
 ///
@@ -64,22 +37,38 @@ enum Origin {
     Stub,
     /// It was there when the action was opened: the image's or an embedder's.
     Found,
-    /// An init brought it.
+    /// An init brought it: in this process, or in an earlier one, which left a record.
     Init,
 }
 
 /// The phases of an action.
 enum State {
-    /// No init has succeeded.
-    Opened,
+    /// No init has succeeded in this process.
+    Opened(Earlier),
     /// An init succeeded, with or without an executable.
     Initialized(Option<Recorded>),
+}
+
+/// What is known of the inits of earlier processes.
+enum Earlier {
+    /// None brought the executable.
+    None,
+    /// One did, and this is what it was.
+    Installed(Recorded),
+    /// One did, and what it was cannot be known: why.
+    Unknown(String),
 }
 
 impl Action {
     /// Opens the action directory: makes it where it is missing, clears what a crash left behind
     /// (an install that had begun is completed, one that had not is removed), and puts `stub`
     /// where no executable stands.
+    ///
+    /// An executable that an init of an earlier process brought is known by the record that the
+    /// init left, `.actionproxy-installed` in the action directory. It can be run at once, as
+    /// an image's own can, but only as the record has it (unless [`Config::verify`] leaves the
+    /// digest out), and it is not for code that brings no executable. The action is not
+    /// initialised by it: the environment of that init is gone.
     ///
     /// # Errors
     /// [`InitError::Io`] where the directory cannot be used.
@@ -89,10 +78,23 @@ impl Action {
         stub: &Stub,
         stop: Stop,
     ) -> Result<Self, InitError> {
-        fs::create_dir_all(&config.action_dir)
-            .map_err(InitError::io("create", &config.action_dir))?;
-        install::recover(&config.action_dir)?;
-        let origin = put_stub(&config, stub)?;
+        sync::make_dir(config.durability, &config.action_dir)?;
+        install::recover(&config.action_dir, config.durability)?;
+        let (origin, earlier) = match stub::put(&config, stub)? {
+            stub::Put::Stands => {
+                // It was for something that is gone.
+                record::remove(&config.action_dir)?;
+                (Origin::Stub, Earlier::None)
+            }
+            stub::Put::Other => match record::read(&config.action_dir, &config.executable) {
+                Ok(None) => (Origin::Found, Earlier::None),
+                Ok(Some(digest)) => (Origin::Init, Earlier::Installed(Recorded::earlier(digest))),
+                Err(VerifyError::BadChecksumFile { reason, .. }) => {
+                    (Origin::Init, Earlier::Unknown(reason))
+                }
+                Err(e) => (Origin::Init, Earlier::Unknown(e.to_string())),
+            },
+        };
         Ok(Action {
             environment: Environment::new(config.env.iter().cloned()),
             config,
@@ -100,7 +102,7 @@ impl Action {
             stop,
             parent: Parent::learn(),
             origin,
-            state: State::Opened,
+            state: State::Opened(earlier),
         })
     }
 
@@ -113,7 +115,7 @@ impl Action {
             stop,
             parent: Parent::learn(),
             origin: Origin::Found,
-            state: State::Opened,
+            state: State::Opened(Earlier::None),
         }
     }
 
@@ -122,7 +124,7 @@ impl Action {
         &self.config
     }
 
-    /// Whether an init has succeeded.
+    /// Whether an init has succeeded in this process.
     pub fn is_initialized(&self) -> bool {
         matches!(self.state, State::Initialized(_))
     }
@@ -145,6 +147,7 @@ impl Action {
             config: &self.config,
             runner: &*self.runner,
             keeps_executable: self.origin == Origin::Found,
+            known: self.known(),
             environment: &environment,
             stop: &self.stop,
             parent: &self.parent,
@@ -161,7 +164,8 @@ impl Action {
 
     /// Runs one activation. May be called from several threads at once.
     ///
-    /// Before an init it runs what stands there: the stub, or the image's own executable.
+    /// Before an init it runs what stands there: the stub, the image's own executable, or what an
+    /// init of an earlier process brought.
     ///
     /// # Errors
     /// [`RunError`]; the next activation is not touched by it.
@@ -170,10 +174,7 @@ impl Action {
         let executable = Executable {
             path: &path,
             policy: self.config.verify,
-            recorded: match &self.state {
-                State::Initialized(recorded) => recorded.as_ref(),
-                State::Opened => None,
-            },
+            recorded: self.known().map_err(RunError::Verify)?,
         };
         self.runner.verify(&executable).map_err(RunError::Verify)?;
         let already_skipped = self.environment.skipped().len();
@@ -197,54 +198,24 @@ impl Action {
         };
         self.runner.run(activation, logs)
     }
-}
 
-/// Puts the stub where nothing stands; knows it again where an earlier start put it.
-fn put_stub(config: &Config, stub: &Stub) -> Result<Origin, InitError> {
-    let path = config.executable_path();
-    let parent = config.working_dir();
-    fs::create_dir_all(&parent).map_err(InitError::io("create", &parent))?;
-    match write_stub(&path, stub, fs::OpenOptions::new().create_new(true)) {
-        Ok(()) => Ok(Origin::Stub),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            let Ok(found) = read_start(&path, MAX_STUB.max(stub.0.len() as u64 + 1)) else {
-                return Ok(Origin::Found);
-            };
-            if found == stub.0.as_bytes() {
-                return Ok(Origin::Stub);
+    /// The executable as it has to be, where that is known and asked for.
+    fn known(&self) -> Result<Option<&Recorded>, VerifyError> {
+        match &self.state {
+            State::Initialized(recorded) => Ok(recorded.as_ref()),
+            State::Opened(Earlier::None) => Ok(None),
+            State::Opened(Earlier::Installed(recorded)) => Ok(Some(recorded)),
+            State::Opened(Earlier::Unknown(_))
+                if self.config.verify == VerifyPolicy::Permission =>
+            {
+                Ok(None)
             }
-            if !Stub::is_marked(&found) {
-                return Ok(Origin::Found);
-            }
-            // By a rename: half a stub would be taken for somebody's executable.
-            let new = parent.join(NEW_STUB);
-            write_stub(
-                &new,
-                stub,
-                fs::OpenOptions::new().create(true).truncate(true),
-            )
-            .and_then(|()| fs::rename(&new, &path))
-            .map_err(InitError::io("write the stub", &path))?;
-            Ok(Origin::Stub)
+            State::Opened(Earlier::Unknown(reason)) => Err(VerifyError::BadChecksumFile {
+                path: record::path(&self.config.action_dir),
+                reason: reason.clone(),
+            }),
         }
-        Err(e) => Err(InitError::io("write the stub", &path)(e)),
     }
-}
-
-fn write_stub(path: &Path, stub: &Stub, options: &mut fs::OpenOptions) -> io::Result<()> {
-    let mut file = options.write(true).mode(0o755).open(path)?;
-    file.write_all(stub.0.as_bytes())?;
-    file.set_permissions(fs::Permissions::from_mode(0o755))
-}
-
-/// The first bytes of a regular file, at most `limit`; from others, a read might never return.
-fn read_start(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut start = Vec::new();
-    fs::File::open(path)?.take(limit).read_to_end(&mut start)?;
-    Ok(start)
 }
 
 fn note_names(names: &[String], logs: &mut Logs<'_>) {

@@ -22,6 +22,8 @@ pub struct Config {
     pub reinit: Reinit,
     /// What `verify` looks at. Default: permission and digest.
     pub verify: VerifyPolicy,
+    /// What an installed action outlives. Default: the process.
+    pub durability: Durability,
     /// What unpacking an archive may cost.
     pub unpack: UnpackLimits,
     /// What running a process may cost.
@@ -37,6 +39,7 @@ impl Default for Config {
             env: Vec::new(),
             reinit: Reinit::Refuse,
             verify: VerifyPolicy::Digest,
+            durability: Durability::Process,
             unpack: UnpackLimits::default(),
             process: ProcessLimits::default(),
         }
@@ -83,6 +86,19 @@ pub enum VerifyPolicy {
     Digest,
     /// Only that it is an executable regular file: for actions that rewrite themselves.
     Permission,
+}
+
+/// What an action that was installed outlives: it is there afterwards, or the one before it is,
+/// and never a mixture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of this process, however it ends.
+    Process,
+    /// A loss of power or a crash of the machine too: every file and directory is synced to disk
+    /// before an init ends. Costs a sync for each of them and some five more, and fails where the
+    /// file system cannot sync a directory. What the disk itself does with a sync is not known
+    /// here, and what an action writes when it runs is its own to sync.
+    PowerLoss,
 }
 
 /// What unpacking one archive may cost. A bound that is passed refuses the archive whole.

@@ -47,10 +47,11 @@ pub mod message;
 pub mod run;
 mod runner;
 
-pub use action::{Action, Stub};
-pub use config::{Config, ProcessLimits, Reinit, UnpackLimits, VerifyPolicy};
+pub use action::Action;
+pub use config::{Config, Durability, ProcessLimits, Reinit, UnpackLimits, VerifyPolicy};
 pub use digest::Digest;
 pub use error::{Fault, HookError, InitError, RunError, SpawnStep, VerifyError};
+pub use init::stub::Stub;
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
 pub use run::env::Environment;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use actionproxy_core::init::{decode, install::Stage, unpack};
-use actionproxy_core::{Code, Digest, UnpackLimits};
+use actionproxy_core::{Code, Digest, Durability, UnpackLimits};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -147,7 +147,7 @@ fn once(encoded: Vec<u8>, dir: &Path) -> Result<[f64; 5], Box<dyn std::error::Er
     let decoded = lap();
     let _ = Digest::of(payload.bytes());
     let summed = lap();
-    let stage = Stage::create(dir)?;
+    let stage = Stage::create(dir, Durability::Process)?;
     let exec = Path::new("exec");
     unpack::unpack(payload, stage.dir(), exec, exec, &UnpackLimits::default())?;
     let unpacked = lap();

@@ -54,6 +54,16 @@ pub fn read_checksum_file(
         .map_err(bad)
 }
 
+/// The line that `sha256sum` writes for a file of this name, its newline included.
+pub(crate) fn line(digest: &Digest, name: &str) -> String {
+    let escaped = name
+        .replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r");
+    let mark = if escaped == name { "" } else { "\\" };
+    format!("{mark}{digest}  {escaped}\n")
+}
+
 fn find_digest(content: &[u8], executable_name: &str) -> Result<Digest, String> {
     let wanted = last_component(executable_name.as_bytes());
     let mut found = None;
@@ -143,8 +153,11 @@ mod tests {
             assert_eq!(found(&content).unwrap(), EMPTY, "{content}");
         }
         let name = "a\nb\\c\r";
-        let digest = find_digest(format!("\\{OTHER}  a\\nb\\\\c\\r\n").as_bytes(), name);
-        assert_eq!(digest.unwrap().to_string(), OTHER);
+        let escaped = format!("\\{OTHER}  a\\nb\\\\c\\r\n");
+        let digest = find_digest(escaped.as_bytes(), name).unwrap();
+        assert_eq!(digest.to_string(), OTHER);
+        assert_eq!(line(&digest, name), escaped);
+        assert_eq!(line(&digest, "bin/exec"), format!("{OTHER}  bin/exec\n"));
     }
 
     #[test]

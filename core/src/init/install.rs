@@ -7,10 +7,11 @@
 //! ```
 //!
 //! A process that dies before the commit point leaves the previous action as it was; one that
-//! dies after it leaves work that [`recover`] completes. This holds against a killed process, not
-//! against a machine that loses power: nothing is synced to disk.
+//! dies after it leaves work that [`recover`] completes. With [`Durability::PowerLoss`] this holds
+//! for a machine that loses power too: the stage is synced whole before the commit point, the
+//! action directory after it, and each part of the moves before the next.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,18 +22,27 @@ use std::process;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::config::Durability;
+use crate::digest::Digest;
 use crate::error::InitError;
 
 use super::fs_at;
 
 use self::merge::Merge;
+use self::plan::Plan;
 
 mod merge;
+mod plan;
+pub(crate) mod record;
+pub(crate) mod sync;
 mod tree;
 
 /// What every name that the proxy makes in the action directory begins with. An archive that
 /// holds such a name at its top is refused.
 pub const RESERVED_PREFIX: &str = ".actionproxy-";
+
+/// What a stub is written to before it gets its name.
+pub(crate) const NEW_STUB: &str = ".actionproxy-stub";
 
 const STAGE_PREFIX: &str = ".actionproxy-stage-";
 const COMMIT_PREFIX: &str = ".actionproxy-commit-";
@@ -48,6 +58,9 @@ pub struct Stage {
     dir: PathBuf,
     /// The stage itself, locked.
     lock: OwnedFd,
+    durability: Durability,
+    /// Whether the record in it is ours.
+    recorded: bool,
     committed: bool,
 }
 
@@ -57,10 +70,11 @@ impl Stage {
     ///
     /// # Errors
     /// [`InitError::Io`] when a directory cannot be made.
-    pub fn create(action_dir: &Path) -> Result<Stage, InitError> {
-        fs::create_dir_all(action_dir)
-            .map_err(InitError::io("create the action directory", action_dir))?;
-        recover(action_dir)?;
+    pub fn create(action_dir: &Path, durability: Durability) -> Result<Stage, InitError> {
+        if !action_dir.is_dir() {
+            sync::make_dir(durability, action_dir)?;
+        }
+        recover(action_dir, durability)?;
         // The first that is free. A process id comes back after a restart, and is 1 in every
         // container.
         let mut number = 0_u64;
@@ -83,6 +97,8 @@ impl Stage {
                     action_dir: action_dir.to_path_buf(),
                     dir,
                     lock,
+                    durability,
+                    recorded: false,
                     committed: false,
                 });
             }
@@ -94,6 +110,19 @@ impl Stage {
         &self.dir
     }
 
+    /// Writes down what the stage installs, so that a later process knows `executable`, which is
+    /// relative to the stage, for an init's and not for the image's own: see
+    /// [`Action::open`](crate::Action::open). The last thing before [`Stage::commit`].
+    ///
+    /// # Errors
+    /// [`InitError::Unpack`] when something of the record's name was staged, [`InitError::Io`]
+    /// when it cannot be written.
+    pub fn record(&mut self, executable: &Path, digest: &Digest) -> Result<(), InitError> {
+        record::write(&self.dir, executable, digest)?;
+        self.recorded = true;
+        Ok(())
+    }
+
     /// Makes what was staged the action. Directories that stand are merged with the staged ones
     /// of the same name and take their modes; everything else that stands under a staged name is
     /// replaced, a symlink itself and not what it points to; all other files stay, but for the
@@ -101,9 +130,9 @@ impl Stage {
     ///
     /// # Errors
     /// [`InitError::Unpack`] when a staged name is one of the proxy's own, and [`InitError::Io`]
-    /// when a directory to merge with is on another file system or may not be written: nothing has
-    /// changed then. An [`InitError::Io`] from the moves themselves leaves the commit to
-    /// [`recover`], which the next [`Stage::create`] calls.
+    /// when a directory to merge with is on another file system or may not be written, or when
+    /// the stage cannot be synced: nothing has changed then. An [`InitError::Io`] from the moves
+    /// themselves leaves the commit to [`recover`], which the next [`Stage::create`] calls.
     pub fn commit(self) -> Result<(), InitError> {
         self.commit_watched(&mut || {})
     }
@@ -111,31 +140,79 @@ impl Stage {
     /// [`Stage::commit`], calling `step` before each change, so that a test can end the process
     /// between any two.
     fn commit_watched(mut self, step: &mut dyn FnMut()) -> Result<(), InitError> {
-        let target = open_dir(&self.action_dir)
-            .map_err(InitError::io("open the action directory", &self.action_dir))?;
-        Merge::new(step).check(self.lock.as_fd(), target.as_fd(), &self.action_dir)?;
+        let (durability, action_dir) = (self.durability, &self.action_dir);
+        let target =
+            open_dir(action_dir).map_err(InitError::io("open the action directory", action_dir))?;
+        let plan = Plan::draw(self.lock.as_fd(), target.as_fd(), action_dir)?;
+        for entry in plan.all() {
+            let name = entry.name.to_bytes();
+            let is_record = self.recorded && name == record::NAME.as_bytes();
+            if name.starts_with(RESERVED_PREFIX.as_bytes()) && !is_record {
+                return Err(reserved(&entry.name.to_string_lossy()));
+            }
+        }
+        sync::everything(durability, self.lock.as_fd(), &self.dir)?;
         // The name of a stage is free again when it is committed, while the commit still stands. No
         // two directories that stand have the same inode.
-        let stage = rustix::fs::fstat(&self.lock)
+        let stat = rustix::fs::fstat(&self.lock)
             .map_err(|e| InitError::io("look at the staging directory", &self.dir)(e.into()))?;
-        let name = format!("{COMMIT_PREFIX}{}", stage.st_ino);
+        let commit = OsString::from(format!("{COMMIT_PREFIX}{}", stat.st_ino));
+        let stage = file_name(&self.dir);
+        let rename = |from: &OsStr, to: &OsStr| {
+            rustix::fs::renameat_with(&target, from, &target, to, RenameFlags::empty())
+        };
         step();
-        rustix::fs::renameat_with(
-            &target,
-            file_name(&self.dir),
-            &target,
-            &name,
-            RenameFlags::empty(),
-        )
-        .map_err(|e| InitError::io("commit the staging directory", &self.dir)(e.into()))?;
+        rename(stage, &commit)
+            .map_err(|e| InitError::io("commit the staging directory", &self.dir)(e.into()))?;
+        if let Err(e) = sync::entry(durability, target.as_fd(), action_dir) {
+            // Nothing has been moved yet, so it can be taken back.
+            self.committed = rename(&commit, stage).is_err();
+            return Err(e);
+        }
         self.committed = true;
-        roll_forward(
-            &self.lock,
-            &target,
-            OsStr::new(&name),
-            &self.action_dir,
-            step,
-        )
+        let commit = Commit {
+            dir: &self.lock,
+            name: &commit,
+            target: &target,
+            action_dir,
+            durability,
+        };
+        commit.roll_forward(&plan, step)
+    }
+}
+
+/// A staging directory past the commit point.
+struct Commit<'a> {
+    dir: &'a OwnedFd,
+    /// In `target`.
+    name: &'a OsStr,
+    target: &'a OwnedFd,
+    /// The path of `target`.
+    action_dir: &'a Path,
+    durability: Durability,
+}
+
+impl Commit<'_> {
+    /// Moves everything up into the action directory and removes the directory that is left.
+    fn roll_forward(&self, plan: &Plan, step: &mut dyn FnMut()) -> Result<(), InitError> {
+        let target = self.target.as_fd();
+        Merge::new(self.durability, step).run(plan, self.dir.as_fd(), target, self.action_dir)?;
+        step();
+        // Not synced: where it comes back, there is nothing in it that is not done.
+        rustix::fs::unlinkat(target, self.name, AtFlags::REMOVEDIR).map_err(|e| {
+            let path = self.action_dir.join(self.name);
+            InitError::io("remove the staging directory", path)(e.into())
+        })
+    }
+
+    /// Completes what an earlier process began, which may have been killed before it synced.
+    fn complete(&self) -> Result<(), InitError> {
+        let (target, path) = (self.target.as_fd(), self.action_dir);
+        sync::everything(self.durability, self.dir.as_fd(), &path.join(self.name))?;
+        let plan = Plan::draw(self.dir.as_fd(), target, path)?;
+        let step = &mut || {};
+        Merge::new(self.durability, step).settle(&plan, target, path)?;
+        self.roll_forward(&plan, step)
     }
 }
 
@@ -149,12 +226,12 @@ impl Drop for Stage {
 }
 
 /// Completes a commit that was cut off and removes the staging directories of processes that
-/// are gone. Those of live processes stay. Call it before looking at the action directory; one
+/// are gone, and half a stub. Those of live processes stay. Call it before looking at the action directory; one
 /// that does not exist is fine.
 ///
 /// # Errors
 /// [`InitError::Io`] when a leftover can be neither completed nor removed.
-pub fn recover(action_dir: &Path) -> Result<(), InitError> {
+pub fn recover(action_dir: &Path, durability: Durability) -> Result<(), InitError> {
     let entries = match fs::read_dir(action_dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -164,6 +241,16 @@ pub fn recover(action_dir: &Path) -> Result<(), InitError> {
         let name = entry
             .map_err(InitError::io("read the action directory", action_dir))?
             .file_name();
+        if name == NEW_STUB {
+            // Whoever is still about to give it its name writes another.
+            let path = action_dir.join(name);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(InitError::io("remove the leftover", path)(e));
+                }
+                _ => continue,
+            }
+        }
         let committed = name.as_bytes().starts_with(COMMIT_PREFIX.as_bytes());
         if !committed && !name.as_bytes().starts_with(STAGE_PREFIX.as_bytes()) {
             continue;
@@ -179,26 +266,19 @@ pub fn recover(action_dir: &Path) -> Result<(), InitError> {
         if committed {
             let target = open_dir(action_dir)
                 .map_err(InitError::io("open the action directory", action_dir))?;
-            roll_forward(&leftover, &target, &name, action_dir, &mut || {})?;
+            let commit = Commit {
+                dir: &leftover,
+                name: &name,
+                target: &target,
+                action_dir,
+                durability,
+            };
+            commit.complete()?;
         } else {
             tree::remove(&path).map_err(InitError::io("remove the leftover", path))?;
         }
     }
     Ok(())
-}
-
-/// Moves everything in `stage` up into `target` and removes `stage`, which is `name` in there.
-fn roll_forward(
-    stage: &OwnedFd,
-    target: &OwnedFd,
-    name: &OsStr,
-    action_dir: &Path,
-    step: &mut dyn FnMut(),
-) -> Result<(), InitError> {
-    Merge::new(step).run(stage.as_fd(), target.as_fd(), action_dir)?;
-    step();
-    rustix::fs::unlinkat(target, name, AtFlags::REMOVEDIR)
-        .map_err(|e| InitError::io("remove the staging directory", action_dir.join(name))(e.into()))
 }
 
 /// Locks the directory `path`. `None` when a live process holds it, or when it was moved or
@@ -231,6 +311,13 @@ fn lock(path: &Path) -> io::Result<Option<OwnedFd>> {
 fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+fn reserved(name: &str) -> InitError {
+    InitError::Unpack {
+        entry: name.to_owned(),
+        reason: format!("names that begin with `{RESERVED_PREFIX}` are the proxy's"),
+    }
 }
 
 fn file_name(path: &Path) -> &OsStr {

@@ -9,9 +9,11 @@ pub mod decode;
 mod fs_at;
 pub mod install;
 mod instead;
+pub(crate) mod stub;
 pub mod unpack;
 pub mod verify;
 
+use std::mem;
 use std::path::Path;
 use std::time::Instant;
 
@@ -35,6 +37,8 @@ pub(crate) struct Init<'a, 'l> {
     /// Whether code that brings no executable is for the one that stands: for an image's, not for
     /// our stub nor for what an earlier init brought.
     pub keeps_executable: bool,
+    /// The executable that stands, as it has to be to stay.
+    pub known: Result<Option<&'a Recorded>, VerifyError>,
     pub environment: &'a Environment,
     pub stop: &'a Stop,
     pub parent: &'a Parent,
@@ -63,10 +67,16 @@ impl Init<'_, '_> {
         }
     }
 
-    /// No code came: what is there stays, if it is fit to run.
-    fn keep(&self) -> Result<Ready, InitError> {
+    /// No code came: what is there stays, if it is fit to run and what it is known to be.
+    fn keep(&mut self) -> Result<Ready, InitError> {
         let path = self.config.executable_path();
-        let recorded = self.verify(&path).and_then(|()| Recorded::record(&path));
+        let known = mem::replace(&mut self.known, Ok(None));
+        let recorded = self
+            .verify(&path)
+            .and_then(|()| match (known?, Recorded::record(&path)?) {
+                (Some(known), Some(found)) => found.expect(known, &path).map(Some),
+                (_, found) => Ok(found),
+            });
         Ok(Ready {
             recorded: recorded.map_err(InitError::Verify)?,
             brought_executable: false,
@@ -98,7 +108,7 @@ impl Init<'_, '_> {
                 ..
             }
         );
-        let stage = Stage::create(&config.action_dir)?;
+        let mut stage = Stage::create(&config.action_dir, config.durability)?;
         let remarks = unpack::unpack(
             payload,
             stage.dir(),
@@ -152,6 +162,9 @@ impl Init<'_, '_> {
             })?;
         let contents =
             (keeps && is_archive).then(|| instead::contents(stage.dir(), &config.executable));
+        if let (true, Some(recorded)) = (brought_executable, &recorded) {
+            stage.record(&config.executable, recorded.digest())?;
+        }
         stage.commit()?;
         if let Some(contents) = contents {
             // Said, since the image's executable may just as well be a stub that knows nothing of

@@ -99,12 +99,12 @@ impl Executable<'_> {
     }
 }
 
-/// What the executable was when init ended.
+/// What the executable was when init ended, in this process or an earlier one.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     digest: Digest,
-    /// The last state of the file known to have this digest.
-    known: Mutex<Fingerprint>,
+    /// The last state of the file known to have this digest; none before it was first read.
+    known: Mutex<Option<Fingerprint>>,
 }
 
 /// What changes when a file's content does: a write moves the change time, which no unprivileged
@@ -137,7 +137,7 @@ impl Recorded {
         match std::fs::metadata(path) {
             Ok(metadata) => Ok(Some(Recorded {
                 digest: digest(path)?,
-                known: Mutex::new(Fingerprint::of(&metadata)),
+                known: Mutex::new(Some(Fingerprint::of(&metadata))),
             })),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(VerifyError::Io {
@@ -147,20 +147,46 @@ impl Recorded {
         }
     }
 
-    /// The executable was moved to `path`: the next run need not read it again for that.
-    pub(crate) fn moved_to(&self, path: &Path) {
-        if let Ok(metadata) = std::fs::metadata(path) {
-            *self.known() = Fingerprint::of(&metadata);
+    /// This, if it is the same as `known`.
+    pub(crate) fn expect(self, known: &Recorded, path: &Path) -> Result<Self, VerifyError> {
+        if self.digest == known.digest {
+            Ok(self)
+        } else {
+            Err(VerifyError::Changed {
+                path: path.to_path_buf(),
+                expected: known.digest,
+                actual: self.digest,
+            })
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Fingerprint> {
+    /// What an earlier process wrote down. The file is read before its first run.
+    pub(crate) fn earlier(digest: Digest) -> Self {
+        Recorded {
+            digest,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The digest.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The executable was moved to `path`: the next run need not read it again for that.
+    pub(crate) fn moved_to(&self, path: &Path) {
+        if let Ok(metadata) = std::fs::metadata(path) {
+            *self.known() = Some(Fingerprint::of(&metadata));
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Fingerprint>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is as it was when its content was last looked at.
     fn is_known(&self, metadata: &Metadata) -> bool {
-        *self.known() == Fingerprint::of(metadata)
+        *self.known() == Some(Fingerprint::of(metadata))
     }
 
     fn compare(&self, path: &Path, metadata: &Metadata) -> Result<(), VerifyError> {
@@ -174,7 +200,7 @@ impl Recorded {
                 actual,
             });
         }
-        *known = found;
+        *known = Some(found);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use actionproxy_core::init::decode::{Form, Payload};
 use actionproxy_core::init::install::Stage;
 use actionproxy_core::init::unpack::unpack;
-use actionproxy_core::{InitError, UnpackLimits};
+use actionproxy_core::{Durability, InitError, UnpackLimits};
 
 /// An action directory with an action in it, inside a directory that nothing may touch.
 pub struct Place {
@@ -71,7 +71,7 @@ pub fn install(
     bytes: &[u8],
     limits: &UnpackLimits,
 ) -> Result<(), InitError> {
-    let stage = Stage::create(action_dir)?;
+    let stage = Stage::create(action_dir, Durability::Process)?;
     let payload = Payload::Binary {
         form,
         bytes: bytes.to_vec(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use actionproxy_core::{Reinit, VerifyPolicy};
+use actionproxy_core::{Durability, Reinit, VerifyPolicy};
 
 use super::host::{HOST, host};
 use super::values::{
@@ -271,6 +271,21 @@ pub(super) const SETTINGS: &[Setting] = &[
                 false => Reinit::Refuse,
             });
             set(&mut o.config.reinit, reinit, SWITCH)
+        },
+    },
+    Setting {
+        flag: "durable",
+        value: "",
+        variables: &["ACTIONPROXY_DURABLE"],
+        default: "off",
+        help: "sync every init to disk: it outlives a loss of power, or the one before it does",
+        unknown: Unknown::Refused,
+        apply: |o, v| {
+            let durability = switch(v).map(|on| match on {
+                true => Durability::PowerLoss,
+                false => Durability::Process,
+            });
+            set(&mut o.config.durability, durability, SWITCH)
         },
     },
     Setting {

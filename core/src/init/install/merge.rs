@@ -1,222 +1,210 @@
-//! Moves a staged tree into the tree that stands: checks first, then moves.
+//! Moves a staged tree into the tree that stands, as planned.
 
 use std::ffi::CStr;
-use std::ffi::OsStr;
-use std::io;
-use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, Mode, Stat};
+use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
+use crate::config::Durability;
 use crate::error::InitError;
 
-use super::{RESERVED_PREFIX, tree};
+use super::plan::{Entry, How, Kind, Plan, join};
+use super::{sync, tree};
 use crate::init::fs_at;
-
-const CHECKSUM_SUFFIX: &[u8] = b".sha256";
 
 /// One merge of a staged tree.
 pub(super) struct Merge<'a> {
+    durability: Durability,
     step: &'a mut dyn FnMut(),
 }
 
 impl<'a> Merge<'a> {
     /// `step` is called before each change.
-    pub(super) fn new(step: &'a mut dyn FnMut()) -> Self {
-        Merge { step }
+    pub(super) fn new(durability: Durability, step: &'a mut dyn FnMut()) -> Self {
+        Merge { durability, step }
     }
 
-    /// Looks for everything that would stop [`Merge::run`] half-way and can be known before.
-    pub(super) fn check(
-        &self,
-        stage: BorrowedFd<'_>,
-        target: BorrowedFd<'_>,
-        path: &Path,
-    ) -> Result<(), InitError> {
-        for name in names(stage, path)? {
-            if name.to_bytes().starts_with(RESERVED_PREFIX.as_bytes()) {
-                return Err(InitError::Unpack {
-                    entry: name.to_string_lossy().into_owned(),
-                    reason: format!("names that begin with `{RESERVED_PREFIX}` are the proxy's"),
-                });
-            }
-        }
-        let device = rustix::fs::fstat(stage).map_err(look(path))?.st_dev;
-        check_level(stage, target, path, device)
-    }
-
-    /// Moves every entry of `stage` into `target`, which is `path`. What was moved by a run that
-    /// was cut off is no longer in `stage`, so running again completes it.
+    /// Moves every entry of `stage` into `target`, which is `path`, and removes the directories
+    /// that are left empty in `stage`. A run that was cut off is completed by another with a new
+    /// plan, whatever of the first has reached the disk. That is why it has four parts, each
+    /// synced before the next where a loss of power is to be outlived:
     ///
-    /// A checksum goes with the file that it is for: where a file is replaced, a `<name>.sha256`
-    /// that stands beside it is removed first, unless the stage holds a new one. New ones are moved
-    /// last, so a file that is still in `stage` without one never had one, even when this run
-    /// completes another.
+    /// 1. What stands in the way is removed, and checksums of files that are about to be replaced
+    ///    without a new one. While that is not done, every entry is still in `stage`, from which it
+    ///    can be told.
+    /// 2. Everything but checksums is moved.
+    /// 3. New checksums are moved. So a file that is still in `stage` without one never had one,
+    ///    and a checksum that stands beside its name is an old one.
+    /// 4. Emptied directories are removed from `stage`: until now, they tell the modes.
     pub(super) fn run(
         &mut self,
+        plan: &Plan,
         stage: BorrowedFd<'_>,
         target: BorrowedFd<'_>,
         path: &Path,
     ) -> Result<(), InitError> {
-        let (checksums, others): (Vec<_>, Vec<_>) = names(stage, path)?
-            .into_iter()
-            .partition(|name| name.to_bytes().ends_with(CHECKSUM_SUFFIX));
-        for name in others.into_iter().chain(checksums) {
-            self.drop_stale_checksum(stage, target, &name, path)?;
-            let path = join(path, &name);
-            self.move_entry(stage, target, &name, &path)?;
+        self.clear(plan, target, path)?;
+        self.move_up(plan, stage, target, path)?;
+        self.sync(target, path)?;
+        self.sweep(plan, stage, path)
+    }
+
+    /// Syncs what an earlier run did to the directories that stand, and was killed before it
+    /// synced: what it removed is no longer seen, and might come back beside what is moved now.
+    pub(super) fn settle(
+        &self,
+        plan: &Plan,
+        target: BorrowedFd<'_>,
+        path: &Path,
+    ) -> Result<(), InitError> {
+        if self.durability == Durability::Process {
+            return Ok(());
+        }
+        for entry in &plan.entries {
+            if let How::Merge { plan, .. } = &entry.how {
+                let path = join(path, &entry.name);
+                let to = open(target, &entry.name, &path)?;
+                self.settle(plan, to.as_fd(), &path)?;
+            }
+        }
+        self.sync(target, path)
+    }
+
+    fn clear(&mut self, plan: &Plan, target: BorrowedFd<'_>, path: &Path) -> Result<(), InitError> {
+        if !plan.removes() {
+            return Ok(());
+        }
+        for entry in plan.all() {
+            let at = join(path, &entry.name);
+            if let Some(checksum) = &entry.stale_checksum {
+                (self.step)();
+                rustix::fs::unlinkat(target, &**checksum, AtFlags::empty())
+                    .map_err(|e| InitError::io("remove", join(path, checksum))(e.into()))?;
+            }
+            match &entry.how {
+                How::Replace {
+                    standing: Kind::Directory(_),
+                    ..
+                } => {
+                    (self.step)();
+                    tree::remove(&at).map_err(InitError::io("replace", &at))?;
+                }
+                How::Replace { .. } => {
+                    (self.step)();
+                    rustix::fs::unlinkat(target, &*entry.name, AtFlags::empty())
+                        .map_err(|e| InitError::io("replace", &at)(e.into()))?;
+                }
+                How::Merge { plan, .. } if plan.removes() => {
+                    let to = open(target, &entry.name, &at)?;
+                    self.clear(plan, to.as_fd(), &at)?;
+                }
+                How::Merge { .. } | How::Move(_) => {}
+            }
+        }
+        self.sync(target, path)
+    }
+
+    /// Leaves the last sync of `target` to the caller, which may have its mode to set before.
+    fn move_up(
+        &mut self,
+        plan: &Plan,
+        stage: BorrowedFd<'_>,
+        target: BorrowedFd<'_>,
+        path: &Path,
+    ) -> Result<(), InitError> {
+        for entry in &plan.entries {
+            self.move_entry(entry, stage, target, path)?;
+        }
+        if !plan.checksums.is_empty() {
+            self.sync(target, path)?;
+        }
+        for entry in &plan.checksums {
+            self.move_entry(entry, stage, target, path)?;
         }
         Ok(())
     }
 
-    fn drop_stale_checksum(
-        &mut self,
-        stage: BorrowedFd<'_>,
-        target: BorrowedFd<'_>,
-        name: &CStr,
-        path: &Path,
-    ) -> Result<(), InitError> {
-        let checksum = [name.to_bytes(), CHECKSUM_SUFFIX].concat();
-        let path = || path.join(OsStr::from_bytes(&checksum));
-        let find = |dir| match tree::stat(dir, &*checksum) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
-            Err(e) => Err(look(&path())(e)),
-        };
-        let Some(standing) = find(target)? else {
-            return Ok(());
-        };
-        let replaced = tree::stat(stage, name).map_err(look(&path()))?;
-        if tree::is_dir(&standing) || tree::is_dir(&replaced) || find(stage)?.is_some() {
-            return Ok(());
-        }
-        (self.step)();
-        rustix::fs::unlinkat(target, &*checksum, AtFlags::empty())
-            .map_err(|e| InitError::io("remove", path())(e.into()))
-    }
-
     fn move_entry(
         &mut self,
+        entry: &Entry,
         stage: BorrowedFd<'_>,
         target: BorrowedFd<'_>,
-        name: &CStr,
         path: &Path,
     ) -> Result<(), InitError> {
-        let staged = tree::stat(stage, name).map_err(look(path))?;
-        let standing = standing(target, name).map_err(look(path))?;
-        let replace = |e: Errno| InitError::io("replace", path)(e.into());
-        match standing {
-            Some(standing) if tree::is_dir(&standing) && tree::is_dir(&staged) => {
-                return self.merge_directory(stage, target, name, path, &staged);
-            }
-            // A rename does not replace a directory by a file, nor a file by a directory.
-            Some(standing) if tree::is_dir(&standing) => {
+        let name = &*entry.name;
+        let path = join(path, name);
+        let staged = match &entry.how {
+            How::Move(staged) | How::Replace { staged, .. } => *staged,
+            How::Merge { mode, plan } => {
+                let from = open(stage, name, &path)?;
+                let to = open(target, name, &path)?;
+                self.move_up(plan, from.as_fd(), to.as_fd(), &path)?;
                 (self.step)();
-                tree::remove(path).map_err(InitError::io("replace", path))?;
+                match rustix::fs::fchmod(&to, permissions(*mode)) {
+                    // Another user's directory that this one may write keeps its mode.
+                    Ok(()) | Err(Errno::PERM) => {}
+                    Err(e) => return Err(InitError::io("merge", path)(e.into())),
+                }
+                return self.sync(to.as_fd(), &path);
             }
-            Some(_) if tree::is_dir(&staged) => {
-                (self.step)();
-                rustix::fs::unlinkat(target, name, AtFlags::empty()).map_err(replace)?;
-            }
-            _ => {}
-        }
-        (self.step)();
-        match rustix::fs::renameat(stage, name, target, name) {
-            // Moving a directory changes its `..`, which takes permission to write it.
-            Err(Errno::ACCESS) if tree::is_dir(&staged) => {
-                chmod(stage, name, 0o700).map_err(replace)?;
-                rustix::fs::renameat(stage, name, target, name).map_err(replace)?;
-                chmod(target, name, staged.st_mode).map_err(replace)
-            }
-            other => other.map_err(replace),
-        }
-    }
-
-    fn merge_directory(
-        &mut self,
-        stage: BorrowedFd<'_>,
-        target: BorrowedFd<'_>,
-        name: &CStr,
-        path: &Path,
-        staged: &Stat,
-    ) -> Result<(), InitError> {
-        use std::os::fd::AsFd;
-        let merge = |e: Errno| InitError::io("merge", path)(e.into());
-        let from = fs_at::open_dir(stage, name).map_err(merge)?;
-        let to = fs_at::open_dir(target, name).map_err(merge)?;
-        self.run(from.as_fd(), to.as_fd(), path)?;
-        (self.step)();
-        match rustix::fs::fchmod(&to, permissions(staged.st_mode)) {
-            // Another user's directory that this one may write keeps its mode.
-            Ok(()) | Err(Errno::PERM) => {}
-            Err(e) => return Err(merge(e)),
-        }
-        (self.step)();
-        rustix::fs::unlinkat(stage, name, AtFlags::REMOVEDIR).map_err(merge)
-    }
-}
-
-fn check_level(
-    stage: BorrowedFd<'_>,
-    target: BorrowedFd<'_>,
-    path: &Path,
-    device: u64,
-) -> Result<(), InitError> {
-    use std::os::fd::AsFd;
-    rustix::fs::accessat(
-        target,
-        ".",
-        Access::WRITE_OK | Access::EXEC_OK,
-        AtFlags::EACCESS,
-    )
-    .map_err(|e| InitError::io("write into", path)(e.into()))?;
-    for name in names(stage, path)? {
-        let path = join(path, &name);
-        let Some(standing) = standing(target, &name).map_err(look(&path))? else {
-            continue;
         };
-        if !tree::is_dir(&standing) {
-            continue;
-        }
-        if standing.st_dev != device {
-            return Err(InitError::io("replace", path)(Errno::XDEV.into()));
-        }
-        if tree::is_dir(&tree::stat(stage, &*name).map_err(look(&path))?) {
-            let from = fs_at::open_dir(stage, &*name).map_err(look(&path))?;
-            let to = fs_at::open_dir(target, &*name).map_err(look(&path))?;
-            check_level(from.as_fd(), to.as_fd(), &path, device)?;
+        (self.step)();
+        match (rustix::fs::renameat(stage, name, target, name), staged) {
+            // Moving a directory changes its `..`, which takes permission to write it.
+            (Err(Errno::ACCESS), Kind::Directory(mode)) => {
+                self.move_unwritable(name, mode, stage, target, &path)
+            }
+            (moved, _) => moved.map_err(|e| InitError::io("replace", path)(e.into())),
         }
     }
-    Ok(())
-}
 
-fn names(dir: BorrowedFd<'_>, path: &Path) -> Result<Vec<std::ffi::CString>, InitError> {
-    tree::names(dir).map_err(|e| InitError::io("read the directory", path)(e.into()))
-}
+    fn move_unwritable(
+        &self,
+        name: &CStr,
+        mode: u32,
+        stage: BorrowedFd<'_>,
+        target: BorrowedFd<'_>,
+        path: &Path,
+    ) -> Result<(), InitError> {
+        let chmod = |dir: BorrowedFd<'_>, mode| {
+            rustix::fs::chmodat(dir, name, permissions(mode), AtFlags::empty())
+        };
+        let replace = |e: Errno| InitError::io("replace", path)(e.into());
+        chmod(stage, 0o700).map_err(replace)?;
+        rustix::fs::renameat(stage, name, target, name).map_err(replace)?;
+        let moved = open(target, name, path)?;
+        chmod(target, mode).map_err(replace)?;
+        self.sync(moved.as_fd(), path)
+    }
 
-fn standing(target: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Option<Stat>> {
-    match tree::stat(target, name) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(e) => Err(e),
+    fn sweep(&mut self, plan: &Plan, stage: BorrowedFd<'_>, path: &Path) -> Result<(), InitError> {
+        for entry in &plan.entries {
+            let How::Merge { plan, .. } = &entry.how else {
+                continue;
+            };
+            let path = join(path, &entry.name);
+            if plan.merges() {
+                let from = open(stage, &entry.name, &path)?;
+                self.sweep(plan, from.as_fd(), &path)?;
+            }
+            (self.step)();
+            rustix::fs::unlinkat(stage, &*entry.name, AtFlags::REMOVEDIR)
+                .map_err(|e| InitError::io("merge", path)(e.into()))?;
+        }
+        Ok(())
+    }
+
+    fn sync(&self, dir: BorrowedFd<'_>, path: &Path) -> Result<(), InitError> {
+        sync::entry(self.durability, dir, path)
     }
 }
 
-fn chmod(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> rustix::io::Result<()> {
-    rustix::fs::chmodat(dir, name, permissions(mode), AtFlags::empty())
+fn open(dir: BorrowedFd<'_>, name: &CStr, path: &Path) -> Result<OwnedFd, InitError> {
+    fs_at::open_dir(dir, name).map_err(|e| InitError::io("merge", path)(e.into()))
 }
 
 fn permissions(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & 0o777)
-}
-
-fn join(path: &Path, name: &CStr) -> PathBuf {
-    path.join(OsStr::from_bytes(name.to_bytes()))
-}
-
-fn look(path: &Path) -> impl FnOnce(Errno) -> InitError {
-    let error = InitError::io("look at", path);
-    move |e| error(io::Error::from(e))
 }

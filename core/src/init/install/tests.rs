@@ -106,7 +106,7 @@ fn merged() -> BTreeMap<String, String> {
 fn a_commit_replaces_files_and_merges_directories() {
     let dir = tempfile::tempdir().unwrap();
     old_action(dir.path());
-    let stage = Stage::create(dir.path()).unwrap();
+    let stage = Stage::create(dir.path(), Durability::Process).unwrap();
     new_action(stage.dir());
     stage.commit().unwrap();
     assert_eq!(snapshot(dir.path()), merged());
@@ -116,7 +116,7 @@ fn a_commit_replaces_files_and_merges_directories() {
 fn a_dropped_stage_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let action = dir.path().join("not/yet/there");
-    let stage = Stage::create(&action).unwrap();
+    let stage = Stage::create(&action, Durability::Process).unwrap();
     new_action(stage.dir());
     let shut = stage.dir().join("shut");
     fs::create_dir(&shut).unwrap();
@@ -130,7 +130,7 @@ fn a_name_of_the_proxy_is_refused_before_anything_changes() {
     let dir = tempfile::tempdir().unwrap();
     old_action(dir.path());
     let before = snapshot(dir.path());
-    let stage = Stage::create(dir.path()).unwrap();
+    let stage = Stage::create(dir.path(), Durability::Process).unwrap();
     new_action(stage.dir());
     fs::create_dir(stage.dir().join(".actionproxy-commit-1-1")).unwrap();
     let error = stage.commit().unwrap_err().to_string();
@@ -144,7 +144,7 @@ fn a_name_of_the_proxy_is_refused_before_anything_changes() {
 #[test]
 fn recovery_leaves_live_stages_and_foreign_names_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let live = Stage::create(dir.path()).unwrap();
+    let live = Stage::create(dir.path(), Durability::Process).unwrap();
     write(live.dir(), &[("exec", "new")]);
     write(
         dir.path(),
@@ -152,9 +152,9 @@ fn recovery_leaves_live_stages_and_foreign_names_alone() {
     );
     symlink("/", dir.path().join(".actionproxy-commit-link")).unwrap();
     let before = snapshot(dir.path());
-    recover(dir.path()).unwrap();
+    recover(dir.path(), Durability::Process).unwrap();
     assert_eq!(snapshot(dir.path()), before);
-    recover(&dir.path().join("missing")).unwrap();
+    recover(&dir.path().join("missing"), Durability::Process).unwrap();
     live.commit().unwrap();
 }
 
@@ -165,7 +165,7 @@ fn recovery_removes_the_stage_of_a_dead_process() {
         dir.path(),
         &[("exec", "old"), (".actionproxy-stage-9-9/exec", "new")],
     );
-    recover(dir.path()).unwrap();
+    recover(dir.path(), Durability::Process).unwrap();
     let left: Vec<String> = snapshot(dir.path()).into_keys().collect();
     assert_eq!(left, ["exec"]);
 }
@@ -177,7 +177,7 @@ fn a_new_stage_first_completes_a_commit_that_was_cut_off() {
         dir.path(),
         &[("exec", "old"), (".actionproxy-commit-9-9/exec", "new")],
     );
-    drop(Stage::create(dir.path()).unwrap());
+    drop(Stage::create(dir.path(), Durability::Process).unwrap());
     let expected = [("exec".to_owned(), "755 new".to_owned())];
     assert_eq!(snapshot(dir.path()), expected.into());
 }
@@ -209,7 +209,7 @@ fn killed_at_any_step_leaves_the_old_action_or_completes_the_new() {
             break;
         }
         assert_eq!(status.signal(), Some(9), "at step {step}");
-        recover(dir.path()).unwrap();
+        recover(dir.path(), Durability::Process).unwrap();
         let after = snapshot(dir.path());
         if after == before {
             kept += 1;
@@ -223,7 +223,7 @@ fn killed_at_any_step_leaves_the_old_action_or_completes_the_new() {
 }
 
 fn commit_and_die(dir: &Path, step: u32) -> ! {
-    let stage = Stage::create(dir).unwrap();
+    let stage = Stage::create(dir, Durability::Process).unwrap();
     new_action(stage.dir());
     let mut left = step;
     stage
