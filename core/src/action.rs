@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::config::{Config, Reinit};
 use crate::error::{InitError, RunError};
@@ -12,6 +13,7 @@ use crate::init::{Init, install};
 use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
 use crate::run::env::Environment;
 use crate::run::spawn::Parent;
+use crate::run::status::MemoryGroup;
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 use crate::runner::ActionRunner;
@@ -53,6 +55,8 @@ pub struct Action {
     environment: Environment,
     stop: Stop,
     parent: Parent,
+    /// Looked for at the first run, and not at the start.
+    memory: OnceLock<Option<MemoryGroup>>,
     origin: Origin,
     state: State,
 }
@@ -99,6 +103,7 @@ impl Action {
             runner: Box::new(runner),
             stop,
             parent: Parent::learn(),
+            memory: OnceLock::new(),
             origin,
             state: State::Opened,
         })
@@ -112,6 +117,7 @@ impl Action {
             runner: Box::new(runner),
             stop,
             parent: Parent::learn(),
+            memory: OnceLock::new(),
             origin: Origin::Found,
             state: State::Opened,
         }
@@ -163,9 +169,22 @@ impl Action {
     ///
     /// Before an init it runs what stands there: the stub, or the image's own executable.
     ///
+    /// Where the executable could not be started, `logs` has been given a line on stdout that
+    /// begins with `error: ` and names the cause; the error says the same.
+    ///
     /// # Errors
     /// [`RunError`]; the next activation is not touched by it.
     pub fn run(&self, request: RunRequest, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+        let ran = self.verified_run(request, logs);
+        if let Err(error) = &ran
+            && let Some(line) = error.stdout_line()
+        {
+            let _ = logs.stdout.write_all(line.as_bytes());
+        }
+        ran
+    }
+
+    fn verified_run(&self, request: RunRequest, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
         let path = self.config.executable_path();
         let executable = Executable {
             path: &path,
@@ -194,6 +213,10 @@ impl Action {
             time_limit,
             stop: &self.stop,
             parent: &self.parent,
+            memory: self
+                .memory
+                .get_or_init(MemoryGroup::of_this_process)
+                .as_ref(),
         };
         self.runner.run(activation, logs)
     }

@@ -53,7 +53,7 @@ pub use error::{Fault, HookError, InitError, RunError, SpawnStep, VerifyError};
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
 pub use run::env::Environment;
-pub use run::status::Ended;
+pub use run::status::{Cause, Ended, Killed};
 pub use run::stop::Stop;
 pub use run::{Activation, Logs};
 pub use runner::{ActionRunner, NativeRunner, Staged};

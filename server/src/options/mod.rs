@@ -248,6 +248,7 @@ mod tests {
                 "--timeout=off",
                 "--kill-grace=1s",
                 "--linger=200ms",
+                "--late-result=10s",
                 "--grace=10s",
                 "--max-body=100M",
                 "--max-result=64M",

@@ -4,9 +4,12 @@ mod causes;
 mod concurrency;
 mod host;
 mod init;
+mod killed;
+mod late;
 mod limits;
 mod logs;
 mod shutdown;
+mod unstarted;
 mod wrong;
 
 use std::fs;
