@@ -1,6 +1,7 @@
 //! The HTTP edge: requests that are wrong, hostile or unfinished, and clients that are.
 
 mod answers;
+mod conformance;
 mod framing;
 mod library;
 mod limits;
