@@ -83,7 +83,7 @@ fn many_heads_that_do_not_end_take_little() {
     // 128 KiB for each: a buffer that doubles.
     let peak = peak(&proxy);
     assert!(
-        peak < before + (100 * 128 << 10),
+        peak < before + ((100 * 128) << 10),
         "{peak} bytes, {before} before"
     );
     drop(open);
