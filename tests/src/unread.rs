@@ -77,6 +77,15 @@ impl Unread {
         }
     }
 
+    /// Whether the other end of a connection is gone: closed by its process, and by the kernel.
+    pub fn is_gone(&self, stream: &TcpStream) -> bool {
+        let (Ok(theirs), Ok(ours)) = (stream.peer_addr(), stream.local_addr()) else {
+            return true; // Reset.
+        };
+        let found = self.bytes(theirs, ours).expect("the kernel answers");
+        found.is_none()
+    }
+
     /// Bytes that lie unread in the socket at `local` whose other end is `remote`, of this
     /// machine. `None`: there is no such socket.
     fn bytes(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<Option<u32>> {

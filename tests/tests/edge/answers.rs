@@ -89,9 +89,7 @@ fn a_connection_is_kept_and_answers_stay_in_order() {
 #[test]
 fn a_large_result_reaches_a_client_that_reads_slowly() {
     let proxy = Proxy::start();
-    proxy.init(
-        "#!/bin/bash\nhead -c 20000000 /dev/zero | tr '\\0' x | sed 's/^/{\"a\":\"/; s/$/\"}/'\n",
-    );
+    proxy.init(LARGE);
     let mut connection = proxy.connect();
     connection
         .send(&request("POST", "/run", b"{}"))

@@ -20,6 +20,11 @@ use serde_json::json;
 
 const ECHO: &str = "#!/bin/bash\nread -r line\necho \"$line\"\n";
 
+/// Answers with 20 MB, more than the kernel takes at once.
+const LARGE: &str = "#!/bin/bash
+head -c 20000000 /dev/zero | tr '\\0' x | sed 's/^/{\"a\":\"/; s/$/\"}/'
+";
+
 fn initialized() -> Proxy {
     let proxy = Proxy::start();
     proxy.init(ECHO);

@@ -15,6 +15,8 @@ const ECHO: &str = "#!/bin/sh\nread -r line\nprintf '%s\\n' \"$line\"\n";
 
 /// Bytes up to which a row is cut at every place.
 const CUT_EVERYWHERE: usize = 2000;
+/// How the middle of a longer one is cut where the rest goes byte by byte.
+const MIDDLE: usize = 97;
 
 #[test]
 fn request_lines() {
@@ -123,12 +125,22 @@ fn check(text: &str) {
 }
 
 fn cuts(row: &Row) -> Vec<Cut> {
-    let length = row.sent.len();
-    let places =
-        (1..length).filter(|&at| length <= CUT_EVERYWHERE || at <= 100 || at + 300 >= length);
+    let (start, middle, end) = parts_of(&row.sent);
+    let before_end = start.len() + middle.len();
     let mut cuts = vec![Cut::Nowhere, Cut::Everywhere];
-    cuts.extend(places.map(Cut::At));
+    cuts.extend((1..start.len()).map(Cut::At));
+    cuts.extend((0..end.len()).map(|at| Cut::At(before_end + at)));
     cuts
+}
+
+/// The parts of a row that are cut at every place, and the part between them that is not.
+fn parts_of(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    if bytes.len() <= CUT_EVERYWHERE {
+        return (bytes, &[], &[]);
+    }
+    let (start, rest) = bytes.split_at(100);
+    let (middle, end) = rest.split_at(rest.len() - 300);
+    (start, middle, end)
 }
 
 struct Client {
@@ -194,7 +206,11 @@ impl Client {
         let parts: Vec<&[u8]> = match cut {
             Cut::Nowhere => vec![bytes],
             Cut::At(at) => vec![&bytes[..at], &bytes[at..]],
-            Cut::Everywhere => bytes.chunks(1).collect(),
+            Cut::Everywhere => {
+                let (start, middle, end) = parts_of(bytes);
+                let middle = middle.chunks(MIDDLE);
+                start.chunks(1).chain(middle).chain(end.chunks(1)).collect()
+            }
         };
         for (n, part) in parts.iter().enumerate() {
             if n > 0 {
