@@ -138,8 +138,8 @@ fn parts_of(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
     if bytes.len() <= CUT_EVERYWHERE {
         return (bytes, &[], &[]);
     }
-    let (start, rest) = bytes.split_at(100);
-    let (middle, end) = rest.split_at(rest.len() - 300);
+    let (start, rest) = bytes.split_at(40);
+    let (middle, end) = rest.split_at(rest.len() - 150);
     (start, middle, end)
 }
 
@@ -180,7 +180,7 @@ impl Client {
             let form = forms
                 .iter()
                 .find(|form| form.statuses.contains(&answer.status));
-            let form = form.ok_or_else(|| Fault(format!("answer {}: {answer:?}", n + 1)))?;
+            let form = form.ok_or_else(|| Fault(format!("answer {}: {}", n + 1, said(&answer))))?;
             check_answer(&answer, form)?;
             runs += u64::from(matches!(form.body, Body::Result(_)));
             outcome.statuses.push(answer.status);
@@ -249,7 +249,7 @@ impl Client {
                 let answer = answer.map_err(|e| Fault(format!("at the end of sending: {e}")))?;
                 expect(
                     statuses.contains(&answer.status),
-                    format_args!("at the end of sending: {answer:?}"),
+                    format_args!("at the end of sending: {}", said(&answer)),
                 )?;
                 outcome.statuses.push(answer.status);
                 ends(connection)
@@ -291,12 +291,12 @@ fn check_answer(answer: &Answer, form: &Form) -> Result<(), Fault> {
     if let Some((name, value)) = &form.header {
         let found = answer.header(name);
         let same = found.is_some_and(|found| found.eq_ignore_ascii_case(value));
-        expect(same, format_args!("`{name}: {value}` in {answer:?}"))?;
+        expect(same, format_args!("`{name}: {value}` in {}", said(&answer)))?;
     }
     let kind = answer.header("content-type");
     expect(
         kind == Some("application/json"),
-        format_args!("JSON is announced in {answer:?}"),
+        format_args!("JSON is announced in {}", said(&answer)),
     )?;
     let body = String::from_utf8_lossy(&answer.body);
     let fits = match &form.body {
@@ -309,7 +309,7 @@ fn check_answer(answer: &Answer, form: &Form) -> Result<(), Fault> {
         }
         Body::Interim => unreachable!("an interim answer is not looked at"),
     };
-    expect(fits, format_args!("the body of {answer:?}"))
+    expect(fits, format_args!("the body of {}", said(&answer)))
 }
 
 /// The proxy ends its side in order, and sends nothing before that.
@@ -333,8 +333,13 @@ fn stays(mut connection: Connection) -> Result<(), Fault> {
     let answer = answer.map_err(|e| Fault(format!("it is not kept: {e}")))?;
     expect(
         answer.status == 200,
-        format_args!("the next answer: {answer:?}"),
+        format_args!("the next answer: {}", said(&answer)),
     )
+}
+
+fn said(answer: &Answer) -> String {
+    let body = String::from_utf8_lossy(&answer.body);
+    format!("{} {:?} {body:.200}", answer.status, answer.headers)
 }
 
 /// Why a row does not hold.
