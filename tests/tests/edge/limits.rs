@@ -1,6 +1,7 @@
 //! Time and number: idle and stuck connections, too many of them.
 
 use actionproxy_tests::unread::Unread;
+use rustix::process::{Resource, Rlimit};
 
 use super::*;
 
@@ -177,7 +178,13 @@ fn requests_whose_answers_are_not_read_do_not_pile_up() {
 
 #[test]
 fn a_thousand_idle_connections_are_all_served() {
-    // More than the limit that most shells set: the proxy needs a descriptor for each.
+    // More than the limit that most shells set: this test and the proxy need a descriptor for each.
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(Resource::Nofile, raised).expect("up to the hard limit");
     let proxy = Proxy::builder()
         .under(["sh", "-c", "ulimit -n 4096; exec \"$@\"", "sh"])
         .start();

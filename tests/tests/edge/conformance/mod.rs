@@ -291,12 +291,12 @@ fn check_answer(answer: &Answer, form: &Form) -> Result<(), Fault> {
     if let Some((name, value)) = &form.header {
         let found = answer.header(name);
         let same = found.is_some_and(|found| found.eq_ignore_ascii_case(value));
-        expect(same, format_args!("`{name}: {value}` in {}", said(&answer)))?;
+        expect(same, format_args!("`{name}: {value}` in {}", said(answer)))?;
     }
     let kind = answer.header("content-type");
     expect(
         kind == Some("application/json"),
-        format_args!("JSON is announced in {}", said(&answer)),
+        format_args!("JSON is announced in {}", said(answer)),
     )?;
     let body = String::from_utf8_lossy(&answer.body);
     let fits = match &form.body {
@@ -309,7 +309,7 @@ fn check_answer(answer: &Answer, form: &Form) -> Result<(), Fault> {
         }
         Body::Interim => unreachable!("an interim answer is not looked at"),
     };
-    expect(fits, format_args!("the body of {}", said(&answer)))
+    expect(fits, format_args!("the body of {}", said(answer)))
 }
 
 /// The proxy ends its side in order, and sends nothing before that.
