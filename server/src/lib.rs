@@ -53,6 +53,7 @@ use std::process::ExitCode;
 
 use actionproxy_core::{ActionRunner, Config};
 
+use http::listener::HANDED_OVER;
 use options::{Command, Parsed};
 
 /// Runs the command line with `runner`, where its defaults are fine. See [`Runtime`].
@@ -96,7 +97,10 @@ impl<R: ActionRunner + 'static> Runtime<R> {
     pub fn main(self) -> ExitCode {
         process::report_panics_in_a_line();
         let mut config = self.config;
-        config.env = std::env::vars_os().collect();
+        // An action must not take descriptors of its own for listeners handed over to it.
+        config.env = std::env::vars_os()
+            .filter(|(name, _)| !HANDED_OVER.iter().any(|variable| name == variable))
+            .collect();
         let parsed = options::parse(config, std::env::args_os());
         let done = parsed.and_then(|Parsed { command, warnings }| {
             // A health check is asked for every few seconds, and its logs are the container's too.

@@ -2,6 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use crate::wait::LIMIT;
 
@@ -43,6 +46,12 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    fn length(&self) -> io::Result<usize> {
+        self.header("content-length")
+            .and_then(|length| length.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("an answer without a length: {self:?}")))
+    }
+
     /// The text of the body's `error` field.
     pub fn error(&self) -> String {
         let body: serde_json::Value = serde_json::from_slice(&self.body).expect("the body is JSON");
@@ -73,6 +82,18 @@ impl Connection {
         })
     }
 
+    /// Opens one to a Unix socket.
+    pub fn open_unix(path: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        Ok(Connection {
+            // What is done with it here are the same system calls on every stream socket.
+            stream: TcpStream::from(OwnedFd::from(stream)),
+            buffered: Vec::new(),
+        })
+    }
+
     /// Sends bytes.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
@@ -90,6 +111,26 @@ impl Connection {
 
     /// Reads one answer; an end of the connection before it is an error.
     pub fn answer(&mut self) -> io::Result<Answer> {
+        let mut answer = self.head()?;
+        if answer.status == 100 {
+            return Ok(answer);
+        }
+        let length = answer.length()?;
+        while self.buffered.len() < length {
+            self.more()?;
+        }
+        answer.body = self.buffered.drain(..length).collect();
+        Ok(answer)
+    }
+
+    /// Reads one answer to a HEAD: its head alone, which announces the length of what a GET gets.
+    pub fn answer_to_head(&mut self) -> io::Result<Answer> {
+        let answer = self.head()?;
+        answer.length()?;
+        Ok(answer)
+    }
+
+    fn head(&mut self) -> io::Result<Answer> {
         let head_end = loop {
             if let Some(at) = find(&self.buffered, b"\r\n\r\n") {
                 break at;
@@ -110,23 +151,17 @@ impl Connection {
                 (name.to_owned(), value.trim().to_owned())
             })
             .collect();
-        let mut answer = Answer {
+        Ok(Answer {
             status,
             headers,
             body: Vec::new(),
-        };
-        if status == 100 {
-            return Ok(answer);
-        }
-        let length: usize = answer
-            .header("content-length")
-            .and_then(|length| length.parse().ok())
-            .ok_or_else(|| io::Error::other("an answer without Content-Length"))?;
-        while self.buffered.len() < length {
-            self.more()?;
-        }
-        answer.body = self.buffered.drain(..length).collect();
-        Ok(answer)
+        })
+    }
+
+    /// Waits for a byte or the end; whether the end came.
+    pub fn is_at_its_end(&mut self) -> bool {
+        let ends = |e: io::Error| e.kind() == io::ErrorKind::UnexpectedEof;
+        self.buffered.is_empty() && self.more().is_err_and(ends)
     }
 
     /// Reads to the end of the connection and returns what came.

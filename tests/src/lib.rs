@@ -11,6 +11,7 @@ pub mod http;
 pub mod proxy;
 pub mod root;
 pub mod tools;
+pub mod unread;
 pub mod wait;
 
 pub use http::{Answer, Connection, request};

@@ -169,6 +169,8 @@ impl Connection {
                     return Err(Failure::Gone);
                 }
                 Received::End => {
+                    // It may have been wrong before it ended: not every piece is looked at.
+                    HeadReader::default().read(&mut self.buffer)?;
                     return Err(Failure::Refused(Refusal::Malformed(
                         "The head of the request ended early.".to_owned(),
                     )));

@@ -64,7 +64,11 @@ fn request<'p>(
             None if buffer.iter().all(|b| matches!(b, b'\r' | b'\n')) => {
                 return Ok(Err(End::Between));
             }
-            None => return Ok(Err(End::Inside)),
+            None => {
+                // As a connection does it: not every piece was looked at.
+                HeadReader::default().read(buffer)?;
+                return Ok(Err(End::Inside));
+            }
         }
     };
     let mut reader = BodyReader::new(head.framing, max_body)?;

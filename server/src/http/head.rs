@@ -112,6 +112,7 @@ impl HeadReader {
         self.searched = buffer.len();
         let is_due = buffer.len() <= 1024
             || buffer.len() >= 2 * self.looked_at
+            || buffer.len() > MAX_HEAD
             || memchr::memchr(b'\n', new).is_some();
         if is_due {
             self.looked_at = buffer.len();
@@ -303,12 +304,13 @@ fn version<T>(bytes: &[u8]) -> Result<Option<T>, Refusal> {
     if !is_digit(0) || number.get(1).is_some_and(|b| *b != b'.') || !is_digit(2) {
         return Err(malformed());
     }
-    if number.len() < 3 && !is_whole {
-        return Ok(None);
-    }
     // The preface of HTTP/2 is made to be refused (RFC 9113, section 3.4).
-    if number.len() != 3 && (is_whole || number.len() > 3) || method == Some(b"PRI") {
+    if number.len() > 3 || (is_whole && number.len() < 3) || method == Some(b"PRI") {
         return Err(malformed());
+    }
+    if !is_whole {
+        // What comes may make another word of it.
+        return Ok(None);
     }
     Err(Refusal::Version(format!(
         "Expected HTTP/1.1 or HTTP/1.0, found HTTP/{}.",

@@ -17,6 +17,9 @@ const BACKLOG: i32 = 1024;
 /// The first descriptor that a service manager hands over (sd_listen_fds(3)).
 const FIRST_INHERITED: RawFd = 3;
 
+/// By what a service manager tells that it hands listeners over. Meant for one process alone.
+pub(crate) const HANDED_OVER: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
 /// A listening stream socket, not blocking.
 #[derive(Debug)]
 pub(crate) struct Listener {

@@ -1,12 +1,17 @@
 //! The HTTP edge: requests that are wrong, hostile or unfinished, and clients that are.
 
 mod answers;
+mod conformance;
 mod framing;
-mod library;
+mod leaving;
 mod limits;
+mod listeners;
+mod memory;
+mod paused;
+mod refusals;
+mod starts;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use actionproxy_tests::{Connection, Proxy, eventually, request, tools};
@@ -15,14 +20,19 @@ use serde_json::json;
 
 const ECHO: &str = "#!/bin/bash\nread -r line\necho \"$line\"\n";
 
+/// Answers with 20 MB, more than the kernel takes at once.
+const LARGE: &str = "#!/bin/bash
+head -c 20000000 /dev/zero | tr '\\0' x | sed 's/^/{\"a\":\"/; s/$/\"}/'
+";
+
 fn initialized() -> Proxy {
     let proxy = Proxy::start();
     proxy.init(ECHO);
     proxy
 }
 
-/// Initialises an action that echoes its argument once the test opens the gate, a named pipe.
-fn init_gated(proxy: &Proxy) -> std::path::PathBuf {
+/// Makes a named pipe that an action waits at until the test writes to it.
+fn make_gate(proxy: &Proxy) -> std::path::PathBuf {
     let path = proxy.scratch().join("gate");
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -32,6 +42,12 @@ fn init_gated(proxy: &Proxy) -> std::path::PathBuf {
         0,
     )
     .expect("a named pipe");
+    path
+}
+
+/// Initialises an action that echoes its argument once the test opens the gate.
+fn init_gated(proxy: &Proxy) -> std::path::PathBuf {
+    let path = make_gate(proxy);
     let gate = path.display();
     proxy.init(&format!(
         "#!/bin/bash\nread -r line\nread -r _ < '{gate}'\necho \"$line\"\n"
@@ -57,6 +73,23 @@ fn assert_serves(proxy: &mut Proxy) {
     assert_eq!(proxy.logs().stdout, "");
     let unread = proxy.unread();
     assert_eq!((unread.stdout.as_str(), unread.stderr.as_str()), ("", ""));
+}
+
+/// A proxy that [`Proxy`] cannot start, ended when the test lets go of it.
+struct Started(Child);
+
+impl Started {
+    fn new(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Started(command.spawn().expect("it starts"))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn count(proxy: &Proxy, what: &str) -> usize {

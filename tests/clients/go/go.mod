@@ -1,0 +1,3 @@
+module actionproxy.test/clients
+
+go 1.19

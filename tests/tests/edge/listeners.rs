@@ -1,0 +1,200 @@
+//! Where the proxy listens: a socket handed over by a service manager, a Unix socket.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use actionproxy_tests::binary;
+use actionproxy_tests::proxy::free_address;
+
+use super::*;
+
+/// A command line that starts the proxy with `socket` as descriptor 3, as a service manager does
+/// (sd_listen_fds(3)). `pid` is what `LISTEN_PID` shall be, in the shell's words.
+fn handing_over(socket: OwnedFd, pid: &str, action_dir: &Path) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID={pid} exec \"$@\"");
+    command.args(["-c", &script, "sh"]).arg(binary::proxy());
+    command.arg("--action-dir").arg(action_dir).stdin(socket);
+    // Where it would listen if it took no notice of that socket.
+    command
+        .env("ACTIONPROXY_HOST", "127.0.0.1")
+        .env("PORT", "0");
+    command
+}
+
+fn exchange(mut connection: Connection) {
+    let code = "#!/bin/sh\nthree=closed\n[ ! -e /proc/$$/fd/3 ] || three=open\n\
+                printf '{\"env\":\"%s%s\",\"three\":\"%s\"}' \"$LISTEN_FDS\" \"$LISTEN_PID\" $three\n";
+    let init = json!({"value": {"code": code}}).to_string();
+    connection
+        .send(&request("POST", "/init", init.as_bytes()))
+        .expect("sent");
+    assert_eq!(connection.answer().expect("an answer").text(), "OK");
+    connection
+        .send(&request("POST", "/run", b"{}"))
+        .expect("sent");
+    // The action inherits nothing of it.
+    let answer = connection.answer().expect("an answer");
+    assert_eq!(answer.text(), r#"{"env":"","three":"closed"}"#);
+}
+
+/// One line on stderr, status 2.
+fn assert_refused(command: &mut Command, said: &str) {
+    let output = command.output().expect("it starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(
+        stderr.starts_with("actionproxy: ") && stderr.contains(said),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_socket_that_was_handed_over_is_served() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    // It waits for the proxy in the socket's backlog.
+    let before = Connection::open(address).expect("it is taken");
+    let _proxy = Started::new(&mut handing_over(listener.into(), "$$", dir.path()));
+    exchange(before);
+    let mut after = Connection::open(address).expect("it is taken");
+    after.send(&request("GET", "/healthz", b"")).expect("sent");
+    assert_eq!(after.answer().expect("an answer").status, 200);
+}
+
+#[test]
+fn a_unix_socket_that_was_handed_over_is_served() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).expect("a free path");
+    let before = Connection::open_unix(&path).expect("it is taken");
+    let actions = dir.path().join("actions");
+    std::fs::create_dir(&actions).expect("our own directory");
+    let _proxy = Started::new(&mut handing_over(listener.into(), "$$", &actions));
+    exchange(before);
+}
+
+#[test]
+fn a_socket_for_another_process_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free_address();
+    let theirs = listener.local_addr().expect("an address");
+    let mut command = handing_over(
+        listener.try_clone().expect("a copy").into(),
+        "1",
+        dir.path(),
+    );
+    let port = address.port().to_string();
+    let _proxy = Started::new(command.args(["--host", "127.0.0.1", "--port", &port]));
+    let connection = eventually("the proxy to listen", || Connection::open(address).ok());
+    exchange(connection);
+    // What connects there finds nobody but this test.
+    let mut connection = Connection::open(theirs).expect("it is taken");
+    connection
+        .send(&request("GET", "/healthz", b""))
+        .expect("sent");
+    let (mut accepted, _) = listener.accept().expect("it is there");
+    let mut first = [0; 3];
+    accepted.read_exact(&mut first).expect("the request");
+    assert_eq!(&first, b"GET");
+}
+
+#[test]
+fn what_was_handed_over_and_is_no_listener_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = std::fs::File::create(dir.path().join("file")).expect("a file");
+    assert_refused(
+        &mut handing_over(file.into(), "$$", dir.path()),
+        "descriptor 3",
+    );
+    // A connection is a socket, but none that listens.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let connection = std::net::TcpStream::connect(address).expect("a connection");
+    assert_refused(
+        &mut handing_over(connection.into(), "$$", dir.path()),
+        "descriptor 3",
+    );
+}
+
+fn on_unix(path: &Path, action_dir: &Path) -> Command {
+    let mut command = Command::new(binary::proxy());
+    command
+        .arg("--listen")
+        .arg(format!("unix:{}", path.display()));
+    command
+        .arg("--action-dir")
+        .arg(action_dir)
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_unix_socket_is_served_with_its_mode() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("socket");
+    let actions = dir.path().join("actions");
+    std::fs::create_dir(&actions).expect("our own directory");
+    for mode in [0o660, 0o600, 0o777] {
+        let mut command = on_unix(&path, &actions);
+        let _proxy = Started::new(command.args(["--listen-mode", &format!("{mode:04o}")]));
+        let open = || Connection::open_unix(&path).ok();
+        exchange(eventually("the proxy to listen", open));
+        let metadata = path.metadata().expect("it is there");
+        assert!(metadata.file_type().is_socket());
+        assert_eq!(metadata.permissions().mode() & 0o777, mode);
+        // The proxy is killed: what it leaves behind does not keep the next one from its place.
+    }
+}
+
+#[test]
+fn a_unix_socket_in_use_is_refused_and_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("socket");
+    let actions = dir.path().join("actions");
+    std::fs::create_dir(&actions).expect("our own directory");
+    let _proxy = Started::new(&mut on_unix(&path, &actions));
+    let open = || Connection::open_unix(&path).ok();
+    eventually("the proxy to listen", open);
+    assert_refused(&mut on_unix(&path, &actions), &path.display().to_string());
+    exchange(open().expect("the first one goes on"));
+}
+
+#[test]
+fn what_is_no_socket_is_not_replaced() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "precious").expect("our own directory");
+    assert_refused(&mut on_unix(&file, dir.path()), &file.display().to_string());
+    assert_eq!(
+        std::fs::read_to_string(&file).expect("it is there"),
+        "precious"
+    );
+    assert_refused(
+        &mut on_unix(&dir.path().join("no/socket"), dir.path()),
+        "no/socket",
+    );
+    // Longer than an address may be.
+    let long = dir.path().join("x".repeat(200));
+    assert_refused(&mut on_unix(&long, dir.path()), "xxx");
+}
+
+#[test]
+fn a_place_to_listen_that_is_none_is_refused() {
+    for place in ["udp:1", "unix:", "unix"] {
+        let mut command = Command::new(binary::proxy());
+        assert_refused(command.args(["--listen", place]), "--listen: expected");
+    }
+    for mode in ["rw", "1777", "888", ""] {
+        let mut command = Command::new(binary::proxy());
+        let command = command.args(["--listen", "unix:/tmp/x", "--listen-mode", mode]);
+        assert_refused(command, "--listen-mode: expected");
+    }
+}
