@@ -1,18 +1,27 @@
-# `docker buildx bake` builds every image for every platform, from a fresh clone.
+# `docker buildx bake` builds every image for every platform, from a fresh clone; `scripts/images`
+# does the same with the revision, the times and the digest of the base filled in.
 #
 # Each variable is taken from the environment. An engine that keeps images of one platform only
 # (Docker without the containerd image store) builds one at a time:
 #   docker buildx bake --set '*.platform=linux/arm64' --load
 # and to publish:
-#   REGISTRY=registry.example.org/me TAG=1.0 docker buildx bake --push
+#   REGISTRY=registry.example.org/me TAG=1.0 SOURCE=https://example.org/me/actionproxy scripts/images --push
 
 variable "REGISTRY" { default = "actionproxy" }
 variable "TAG" { default = "latest" }
 variable "VERSION" { default = "0.1.0" }
-variable "REVISION" { default = "" }
-# The images that everything starts from.
-variable "RUST_IMAGE" { default = "docker.io/library/rust:1.95-bookworm" }
-variable "DEBIAN_IMAGE" { default = "docker.io/library/debian:bookworm-slim" }
+variable "REVISION" { default = "unknown" }
+# Seconds since 1970: the times in the images. Without it, those of the build.
+variable "SOURCE_DATE_EPOCH" { default = "" }
+# The same time as RFC 3339 writes it, for the label.
+variable "CREATED" { default = "" }
+# Where the sources are published. Without it, the labels that name it are left out.
+variable "SOURCE" { default = "" }
+# The images that everything starts from, and what labels call the second.
+variable "RUST_IMAGE" { default = "docker.io/library/rust:1.95-trixie" }
+variable "DEBIAN_IMAGE" { default = "docker.io/library/debian:trixie-slim" }
+variable "BASE_NAME" { default = "docker.io/library/debian:trixie-slim" }
+variable "BASE_DIGEST" { default = "" }
 
 group "default" {
   targets = ["proxy", "skeleton", "example-c"]
@@ -21,36 +30,63 @@ group "default" {
 target "common" {
   context    = "."
   dockerfile = "Dockerfile.multiarch"
-  platforms  = ["linux/amd64", "linux/arm64", "linux/s390x"]
   args = {
-    RUST_IMAGE   = RUST_IMAGE
-    DEBIAN_IMAGE = DEBIAN_IMAGE
-    VERSION      = VERSION
-    REVISION     = REVISION
+    RUST_IMAGE        = RUST_IMAGE
+    DEBIAN_IMAGE      = DEBIAN_IMAGE
+    BASE_NAME         = BASE_NAME
+    VERSION           = VERSION
+    REVISION          = REVISION
+    SOURCE_DATE_EPOCH = SOURCE_DATE_EPOCH != "" ? SOURCE_DATE_EPOCH : null
+  }
+  labels = {
+    "org.opencontainers.image.created"       = CREATED != "" ? CREATED : null
+    "org.opencontainers.image.source"        = SOURCE != "" ? SOURCE : null
+    "org.opencontainers.image.url"           = SOURCE != "" ? SOURCE : null
+    "org.opencontainers.image.documentation" = SOURCE != "" ? "${SOURCE}#readme" : null
+  }
+}
+
+# Platforms of what needs no base image: every architecture of scripts/architectures.sh.
+target "everywhere" {
+  inherits = ["common"]
+  platforms = [
+    "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux/ppc64le", "linux/riscv64", "linux/386",
+    "linux/loong64",
+  ]
+}
+
+# Platforms that Debian publishes a base image for.
+target "debian" {
+  inherits = ["common"]
+  platforms = [
+    "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux/ppc64le", "linux/riscv64", "linux/386",
+  ]
+  labels = {
+    "org.opencontainers.image.base.digest" = BASE_DIGEST != "" ? BASE_DIGEST : null
   }
 }
 
 # target/images/linux_amd64/actionproxy and so on. `scripts/dist --with docker` uses it.
 target "binary" {
-  inherits = ["common"]
+  inherits = ["everywhere"]
   target   = "binary"
   output   = ["type=local,dest=target/images"]
 }
 
 target "proxy" {
-  inherits = ["common"]
+  inherits = ["everywhere"]
   target   = "proxy"
   tags     = ["${REGISTRY}/proxy:${TAG}"]
 }
 
 target "skeleton" {
-  inherits = ["common"]
+  inherits = ["debian"]
   target   = "skeleton"
   tags     = ["${REGISTRY}/skeleton:${TAG}"]
 }
 
 target "example-c" {
-  inherits = ["common"]
+  inherits = ["debian"]
   target   = "example-c"
   tags     = ["${REGISTRY}/example-c:${TAG}"]
 }

@@ -13,12 +13,20 @@ pub fn are_here(names: &[&str]) -> bool {
     if missing.is_empty() {
         return true;
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
+    leave_out(&format!(
         "this test needs {missing:?}; .ci/install installs them"
-    );
-    eprintln!("SKIPPED: this test needs {missing:?}");
+    ));
     false
+}
+
+/// Says that a test is left out, and `why`: a privilege or a program that it needs is not there.
+/// The test returns then.
+///
+/// # Panics
+/// In CI (where the variable `CI` is set): there, nothing is left out.
+pub fn leave_out(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
 }
 
 fn is_file(path: &Path) -> bool {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::Command;
 use std::thread;
 
-use actionproxy_tests::tools::are_here;
+use actionproxy_tests::tools::{are_here, leave_out};
 use actionproxy_tests::{Proxy, census, eventually, request};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
@@ -236,7 +236,7 @@ fn without_processes_it_is_eagain() {
     }
     // The limit does not bind root, and counts all processes of a user: a user of its own.
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: this test needs root, to start a process as another user");
+        leave_out("this test needs root, to start a process as another user");
         return;
     }
     let user = (2_000_000 + std::process::id()).to_string();

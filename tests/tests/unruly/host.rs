@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::thread;
 
-use actionproxy_tests::tools::are_here;
+use actionproxy_tests::tools::{are_here, leave_out};
 use actionproxy_tests::{Proxy, census, eventually};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ fn as_the_first_process_it_reaps_a_thousand_orphans_and_keeps_exit_statuses() {
         .args(["--pid", "--fork", "--mount-proc", "true"])
         .status();
     if !can.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: this test needs the privilege to make a process namespace");
+        leave_out("this test needs the privilege to make a process namespace");
         return;
     }
     let mut proxy = Proxy::builder()

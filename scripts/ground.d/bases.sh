@@ -1,0 +1,104 @@
+# shellcheck shell=bash disable=SC2034,SC2086,SC2153,SC2154
+# Base images for our own engine. Part of scripts/ground.
+
+DEBIAN_BASE=actionproxy-ground/debian:local
+RUST_BASE=actionproxy-ground/rust:local
+
+# Whether the mirror has whole package lists of SUITE for ARCH: one in the middle of a sync may lack
+# some for hours, and not every release has every architecture.
+has_lists() {
+    local suite=$1 arch=$2 lists=$CACHE/lists-$2 status=0
+    rm -rf "$lists"
+    mkdir -p "$lists/lists/partial" "$lists/cache/archives/partial"
+    echo "deb [arch=$(debian_port "$arch")] $(mirror) $suite main" >"$lists/sources.list"
+    quietly apt-get -o Dir::Etc::SourceList="$lists/sources.list" -o Dir::Etc::SourceParts=- \
+        -o Dir::State::Lists="$lists/lists" -o Dir::Cache="$lists/cache" -o Acquire::Languages=none \
+        -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root update --error-on=any 2>"$lists/said" &&
+        # apt only warns of a release that lacks the architecture.
+        ls "$lists"/lists/*_Packages* >/dev/null 2>&1 || status=1
+    rm -rf "$lists"
+    return $status
+}
+
+base_suite() {
+    local suite
+    for suite in $BASE_SUITES; do
+        if has_lists "$suite" "$1"; then echo "$suite"; return; fi
+        say "the mirror's lists of $suite for $1 are not whole"
+    done
+    return 1
+}
+
+# base_archive ARCH: Debian's minimal system for it, kept as a compressed archive.
+base_archive() {
+    local archive=$CACHE/bases/$1.tar.gz suite started=$SECONDS
+    [ ! -s "$archive" ] || return 0
+    suite=$(retry base_suite "$1") || { say "no Debian release of $BASE_SUITES is whole on the mirror for $1"; return 1; }
+    retry bootstrap "$suite" "$CACHE/bases/$1.new.tar.gz" "$(debian_port "$1")" "" || return 1
+    mv "$CACHE/bases/$1.new.tar.gz" "$archive"
+    say "made a base of Debian $suite for $1 in $((SECONDS - started)) s"
+}
+
+# Two at a time: each keeps a processor busy.
+base_archives() {
+    local arch running=0 status=0
+    for arch in "$@"; do
+        if [ $running -ge 2 ]; then
+            wait -n || status=1
+            running=$((running - 1))
+        fi
+        base_archive "$arch" &
+        running=$((running + 1))
+    done
+    while [ $running -gt 0 ]; do
+        wait -n || status=1
+        running=$((running - 1))
+    done
+    return $status
+}
+
+debian_image() {
+    local arch platforms=
+    mkdir -p "$CACHE/bases/context"
+    for arch in "$@"; do
+        ln -f "$CACHE/bases/$arch.tar.gz" "$CACHE/bases/context/$(docker_platform "$arch" | tr / -).tar.gz"
+        platforms+=,$(docker_platform "$arch")
+    done
+    # One image for all platforms, so that one bake builds for all of them.
+    # shellcheck disable=SC2016
+    printf '%s\n' 'FROM scratch' 'ARG TARGETARCH' 'ARG TARGETVARIANT' \
+        'ADD linux-${TARGETARCH}${TARGETVARIANT:+-$TARGETVARIANT}.tar.gz /' 'CMD ["bash"]' >"$CACHE/bases/context/Dockerfile"
+    retry quietly docker buildx build --platform "${platforms#,}" --tag $DEBIAN_BASE "$CACHE/bases/context" \
+        || die "the base images could not be built"
+}
+
+rust_image() {
+    local stamp
+    toolchain
+    stamp=$(sha256sum <"$TOOLCHAIN.stamp" | cut -c -16)
+    [ "$(docker image inspect --format '{{ index .Config.Labels "stamp" }}' $RUST_BASE 2>/dev/null)" != "$stamp" ] || return 0
+    tar --numeric-owner -C "$TOOLCHAIN" --exclude='./src/*' --exclude='./cargo/*' -c . |
+        docker import --change "LABEL stamp=$stamp" --change 'ENV PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin' - \
+            $RUST_BASE >/dev/null || die "the toolchain's image could not be made"
+}
+
+# bases [ARCH...]: the image with compilers, and Debian for each of ARCH that has images with it.
+bases() {
+    local arch based=()
+    # shellcheck disable=SC2046
+    [ $# -gt 0 ] || set -- $(architectures)
+    for arch in "$@"; do
+        [ "$(image_kinds "$arch")" != all ] || based+=("$arch")
+    done
+    engine
+    emulation "$@"
+    [ "$(cat "$RUN/kind")" = own ] || return 0
+    own_engine_environment
+    install_packages
+    require_mirror
+    mkdir -p "$CACHE/bases"
+    rust_image
+    [ ${#based[@]} -gt 0 ] || return 0
+    base_archives "${based[@]}" || die "a base image could not be made"
+    debian_image "${based[@]}"
+}
