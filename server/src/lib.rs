@@ -28,6 +28,7 @@
 //! ```
 
 mod action_port;
+mod contract;
 mod health;
 mod http;
 mod logs;

@@ -51,6 +51,9 @@ impl Operator {
         if self.workers.is_stopping() {
             return Some("stopping".to_owned());
         }
+        if let Some(why) = self.workers.is_unprepared() {
+            return Some(why.to_owned());
+        }
         let needed = Access::WRITE_OK | Access::EXEC_OK;
         accessat(CWD, &self.action_dir, needed, AtFlags::EACCESS)
             .err()

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use actionproxy_core::limits::explained;
 use actionproxy_core::{Action, ActionRunner, InitError, Stop};
-use actionproxy_platforms::{Contract, OpenWhisk};
+use actionproxy_platforms::Contract;
 use rustix::process::Resource;
 
 use crate::action_port::ActionPort;
+use crate::contract::{self, Served};
 use crate::http::{self, Limits, Listener, Server};
 use crate::logs::{LogStreams, Sharing};
 use crate::metrics::Metrics;
@@ -47,13 +48,21 @@ pub(crate) fn serve(
         Shutdown::register().map_err(|e| format!("failed to handle signals: {}", explained(&e)))?;
     let coroutines = http::prepare_coroutines()
         .map_err(|e| format!("failed to start a thread: {}", explained(&e)))?;
-    let contract = contract(&options)?;
+    let Served {
+        contract,
+        prepared,
+        warnings,
+    } = contract::choose(&mut options)?;
+    warnings.iter().for_each(note);
     let own_dir = choose_action_dir(&mut options)?;
     let stop = Stop::new().map_err(|e| format!("failed to start: {}", explained(&e)))?;
     let action = open_action(&options, runner, stop.clone())?;
     announce(&options, &listeners, own_dir.as_ref());
     let metrics = options.operator_port.map(|_| Arc::<Metrics>::default());
     let workers = start_workers(&options, &contract, action, &shutdown, metrics.clone())?;
+    if let Some(init) = prepared {
+        workers.prepare(init);
+    }
     let port = ActionPort::new(&*contract, Arc::clone(&workers));
     let _ = coroutines.join();
     let server = Server::start(listeners, Arc::new(port), limits(&options))
@@ -187,26 +196,6 @@ impl Ending {
             .map_err(|e| format!("failed to start a thread: {}", explained(&e)))?;
         Ok(Ending { begin, finished })
     }
-}
-
-fn contract(options: &Options) -> Result<Arc<dyn Contract>, String> {
-    match options.platform.as_str() {
-        "openwhisk" => {}
-        "knative" => {
-            return Err(
-                "__OW_RUNTIME_PLATFORM: expected \"openwhisk\", found \"knative\", which is not \
-                 served yet"
-                    .to_owned(),
-            );
-        }
-        // As upstream does.
-        other => note(format_args!(
-            "__OW_RUNTIME_PLATFORM: expected \"openwhisk\", found {other:?}; serving openwhisk"
-        )),
-    }
-    Ok(Arc::new(OpenWhisk {
-        enforce_deadline: options.enforce_deadline,
-    }))
 }
 
 /// `--action-dir`, else `/action` where it exists, else a directory of our own.

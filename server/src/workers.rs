@@ -9,9 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWrit
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use actionproxy_core::{Action, Logs, TimeLimit};
+use actionproxy_core::{Action, InitRequest, Logs, TimeLimit};
 use actionproxy_platforms::{
-    Asked, Context, Contract, Done, LogLine, Moment, Purpose, Reply, Request, Task,
+    Asked, Context, Contract, Done, EndOfLogs, LogLine, Moment, Purpose, Reply, Request, Task,
 };
 
 use crate::logs::LogStreams;
@@ -44,6 +44,24 @@ struct Job {
     reply_to: Box<dyn ReplyTo>,
 }
 
+/// An init that comes before every request.
+#[derive(Default)]
+enum Preparation {
+    /// There is none, or it has succeeded.
+    #[default]
+    None,
+    Due(Box<InitRequest>),
+    /// A thread does it. The others wait.
+    Going,
+    Failed,
+}
+
+/// What a thread is to do next.
+enum Work {
+    Prepare(Box<InitRequest>),
+    Job(Job),
+}
+
 /// The worker threads and their queue.
 pub(crate) struct Workers {
     contract: Arc<dyn Contract>,
@@ -67,6 +85,7 @@ struct Queue {
     initialized: bool,
     /// The action reads bodies itself.
     raw: bool,
+    preparation: Preparation,
     stopping: bool,
 }
 
@@ -96,6 +115,21 @@ impl Workers {
         });
         workers.add_thread(&mut workers.lock())?;
         Ok(workers)
+    }
+
+    /// Has an init done before every request. Where it fails, the logs say so once.
+    pub(crate) fn prepare(&self, init: InitRequest) {
+        self.lock().preparation = Preparation::Due(Box::new(init));
+        self.changed.notify_one();
+    }
+
+    /// Why requests are not served yet, or never will be, if that is so.
+    pub(crate) fn is_unprepared(&self) -> Option<&'static str> {
+        match self.lock().preparation {
+            Preparation::None => None,
+            Preparation::Due(_) | Preparation::Going => Some("the action is not prepared yet"),
+            Preparation::Failed => Some("the action could not be prepared; the logs say why"),
+        }
     }
 
     /// Queues a request, with one more thread for it where that is allowed.
@@ -179,7 +213,13 @@ impl Workers {
         // Bytes of the messages since memory was last given back.
         let mut handled = 0;
         loop {
-            let mut job = self.next(&mut handled);
+            let mut job = match self.next(&mut handled) {
+                Work::Job(job) => job,
+                Work::Prepare(init) => {
+                    self.do_prepare(*init);
+                    continue;
+                }
+            };
             if job.is_queued && job.reply_to.is_abandoned() {
                 self.lock().running -= 1;
                 self.count(kind(job.request.purpose), Outcome::Abandoned, None);
@@ -210,12 +250,26 @@ impl Workers {
     }
 
     /// Waits for a job. In a pause after large messages, gives back the memory that they took.
-    fn next(&self, handled: &mut usize) -> Job {
+    fn next(&self, handled: &mut usize) -> Work {
         let mut queue = self.lock();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
+            let job = match std::mem::take(&mut queue.preparation) {
+                Preparation::Due(init) => {
+                    queue.preparation = Preparation::Going;
+                    return Work::Prepare(init);
+                }
+                Preparation::Going => {
+                    queue.preparation = Preparation::Going;
+                    None
+                }
+                other => {
+                    queue.preparation = other;
+                    queue.jobs.pop_front()
+                }
+            };
+            if let Some(job) = job {
                 queue.running += 1;
-                return job;
+                return Work::Job(job);
             }
             queue.idle += 1;
             if *handled < LARGE {
@@ -233,6 +287,33 @@ impl Workers {
                 queue = self.lock();
             }
         }
+    }
+
+    /// The logs are those of the first activation, which shares their end; a failed one has its own.
+    fn do_prepare(&self, init: InitRequest) {
+        self.logs.begin();
+        let until = self.logs.limit_from_now(None);
+        let begun = Instant::now();
+        let prepared = panic::catch_unwind(AssertUnwindSafe(|| {
+            let (mut stdout, mut stderr) = self.logs.sinks(until);
+            let mut logs = Logs {
+                stdout: &mut stdout,
+                stderr: &mut stderr,
+            };
+            let done = self.perform(Task::Init(init), &mut logs);
+            let outcome = Outcome::of(&done);
+            let reply = self.own(done);
+            log(reply.logged, &mut logs);
+            (outcome, reply.end_of_logs)
+        }));
+        let (outcome, end) = prepared.unwrap_or((Outcome::HostError, EndOfLogs::Sentinel));
+        self.count(Kind::Init, outcome, Some(begun.elapsed()));
+        self.logs.end(end, until);
+        self.lock().preparation = match outcome {
+            Outcome::Ok => Preparation::None,
+            _ => Preparation::Failed,
+        };
+        self.changed.notify_all();
     }
 
     /// One request, from its bytes to its reply, and when it has had its time; the logs have all

@@ -37,8 +37,21 @@ pub(crate) struct Options {
     pub enforce_deadline: bool,
     pub allow_concurrent: bool,
     pub max_concurrent: usize,
-    pub platform: String,
+    pub platform: Platform,
+    /// The methods taken on Knative, as they were given.
+    pub http_methods: String,
+    /// Whether the logs of an activation end with a sentinel, on Knative.
+    pub sentinels: bool,
     pub config: Config,
+}
+
+/// Whose contract is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Platform {
+    /// OpenWhisk's `dockerskeleton`.
+    OpenWhisk,
+    /// The single entrypoint.
+    Knative,
 }
 
 /// What to listen on.
@@ -66,7 +79,9 @@ impl Options {
             enforce_deadline: false,
             allow_concurrent: false,
             max_concurrent: 64,
-            platform: "openwhisk".to_owned(),
+            platform: Platform::OpenWhisk,
+            http_methods: "[post]".to_owned(),
+            sentinels: true,
             config,
         }
     }
@@ -173,6 +188,10 @@ pub(crate) fn parse(
         let value = text(&value).map_err(|e| format!("--{flag}: {e}"))?;
         (setting.apply)(&mut options, value)
             .map_err(|expected| format!("--{flag}: expected {expected}, found {value:?}"))?;
+    }
+    if options.platform == Platform::Knative && !flagged.contains(&"port") {
+        // There the platform sets it, whatever an image has set for the other.
+        variables::apply_general_port(&environment, &mut options)?;
     }
     let command = command(words, options)?;
     Ok(Parsed { command, warnings })

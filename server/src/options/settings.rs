@@ -8,7 +8,7 @@ use super::host::{HOST, host};
 use super::values::{
     COUNT, MODE, SIZE, SWITCH, TIME, TIME_OR_OFF, count, mode, optional_time, size, switch, time,
 };
-use super::{Listen, Options};
+use super::{Listen, Options, Platform};
 
 /// One setting. A flag beats the variables; of several variables the first that is set counts.
 pub(super) struct Setting {
@@ -317,16 +317,41 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
-        flag: "",
-        value: "",
+        flag: "platform",
+        value: "NAME",
         variables: &["__OW_RUNTIME_PLATFORM"],
         default: "openwhisk",
-        help: "the platform whose contract is served; only `openwhisk` so far",
+        help: "whose contract is served: `openwhisk`, or `knative` for the single entrypoint",
+        unknown: Unknown::TakenAs("openwhisk"),
+        apply: |o, v| {
+            let platform = match v.to_ascii_lowercase().as_str() {
+                "openwhisk" => Some(Platform::OpenWhisk),
+                "knative" => Some(Platform::Knative),
+                _ => None,
+            };
+            set(&mut o.platform, platform, "`openwhisk` or `knative`")
+        },
+    },
+    Setting {
+        flag: "",
+        value: "",
+        variables: &["__OW_HTTP_METHODS"],
+        default: "[post]",
+        help: "on knative: the methods taken, of get, post, put, delete, options, patch and head",
         unknown: Unknown::Refused,
         apply: |o, v| {
-            o.platform = v.to_lowercase();
+            o.http_methods = v.to_owned();
             Ok(())
         },
+    },
+    Setting {
+        flag: "no-sentinels",
+        value: "",
+        variables: &["ACTIONPROXY_NO_SENTINELS"],
+        default: "off",
+        help: "on knative: no line that ends the logs of an activation",
+        unknown: Unknown::Refused,
+        apply: |o, v| set(&mut o.sentinels, switch(v).map(|off| !off), SWITCH),
     },
 ];
 

@@ -47,6 +47,27 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// Applies `PORT` over `FLASK_PROXY_PORT`, if it is set to a port.
+///
+/// # Errors
+/// One line that names the variable, its value and what was expected.
+pub(super) fn apply_general_port(
+    environment: &Environment,
+    options: &mut Options,
+) -> Result<(), String> {
+    let setting = SETTINGS.iter().find(|setting| setting.flag == "port");
+    let found = value(environment, "PORT").filter(|value| !value.is_empty());
+    let (Some(setting), Some(value)) = (setting, found) else {
+        return Ok(());
+    };
+    let value = text(value).map_err(|e| format!("PORT: {e}"))?;
+    match is_service_link(value) {
+        // It has been named already, unless the other came first.
+        true => Ok(()),
+        false => apply_one(setting, "PORT", value, options, &mut Vec::new()),
+    }
+}
+
 fn apply_one(
     setting: &Setting,
     name: &str,
