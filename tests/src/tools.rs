@@ -19,6 +19,20 @@ pub fn are_here(names: &[&str]) -> bool {
     false
 }
 
+/// The same for a package that is known by one of its files.
+///
+/// # Panics
+/// In CI, if it is missing.
+pub fn is_installed(file: &Path, package: &str) -> bool {
+    let is_here = is_file(file);
+    if !is_here {
+        leave_out(&format!(
+            "this test needs {package}; .ci/install installs it"
+        ));
+    }
+    is_here
+}
+
 /// Says that a test is left out, and `why`: a privilege or a program that it needs is not there.
 /// The test returns then.
 ///

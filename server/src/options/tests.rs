@@ -50,7 +50,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("ACTION_VERIFY", "permission"),
     ("PROXY_ALLOW_REINIT", "1"),
     ("__OW_ALLOW_CONCURRENT", "true"),
-    ("__OW_RUNTIME_PLATFORM", "other"),
+    ("__OW_RUNTIME_PLATFORM", "knative"),
+    ("__OW_HTTP_METHODS", "[get]"),
+    ("ACTIONPROXY_NO_SENTINELS", "1"),
 ];
 
 #[test]
