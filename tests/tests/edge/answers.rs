@@ -6,6 +6,8 @@ use super::*;
 fn a_client_that_goes_away_before_the_answer_costs_nothing() {
     let mut proxy = Proxy::start();
     let gate = init_gated(&proxy);
+    run_gated(&proxy, &gate);
+    proxy.logs();
     let before = count(&proxy, "fd");
     let mut connection = proxy.connect();
     connection

@@ -121,6 +121,8 @@ fn a_client_that_only_ended_its_sending_gets_its_answer() {
 fn a_run_whose_client_left_meanwhile_goes_on() {
     for how in [Leaving::Resets, Leaving::Closes, Leaving::IsKilled] {
         let (mut proxy, gate) = start();
+        run_gated(&proxy, &gate);
+        proxy.logs();
         let before = count(&proxy, "fd");
         leave(&proxy, how, &run("left"), "\"running\":1");
         open_gate(&gate);

@@ -92,6 +92,8 @@ fn a_signal_while_connections_are_open_ends_the_proxy() {
 fn an_idle_connection_is_closed_without_a_word() {
     let mut proxy = Proxy::builder().arg("--idle-timeout").arg("300ms").start();
     proxy.init(ECHO);
+    proxy.run(json!({}));
+    proxy.logs();
     let before = count(&proxy, "fd");
     assert_eq!(proxy.connect().rest().expect("closed in order"), b"");
     let mut kept = proxy.connect();

@@ -92,6 +92,14 @@ impl Drop for Started {
     }
 }
 
+/// One whole run of a gated action: the first one opens what the proxy keeps from then on.
+fn run_gated(proxy: &Proxy, gate: &std::path::Path) {
+    thread::scope(|scope| {
+        scope.spawn(|| open_gate(gate));
+        assert_eq!(proxy.run(json!({})).status, 200);
+    });
+}
+
 fn count(proxy: &Proxy, what: &str) -> usize {
     let dir = format!("/proc/{}/{what}", proxy.pid().as_raw_nonzero());
     std::fs::read_dir(dir).expect("the proxy is there").count()
