@@ -34,6 +34,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("FLASK_PROXY_PORT", "81"),
     ("ACTIONPROXY_LISTEN", "unix:/x"),
     ("ACTIONPROXY_LISTEN_MODE", "0600"),
+    ("ACTIONPROXY_OPERATOR_PORT", "81"),
     ("ACTIONPROXY_TIMEOUT", "7s"),
     ("ACTIONPROXY_ENFORCE_DEADLINE", "1"),
     ("ACTIONPROXY_KILL_GRACE", "7s"),
