@@ -5,7 +5,8 @@
 //! {"init":{"code":"#!/bin/sh\necho \"$1\""}}    ->  {"ok":true}
 //! {"run":{"n":1}}                               ->  {"n":1}
 //! ```
-//! `cargo run --example stdin_invoker [DIRECTORY]`
+//! `cargo run -p actionproxy-core --example stdin_invoker [DIRECTORY]`; the action lives in DIRECTORY,
+//! by default in `action` where it is started.
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};

@@ -324,7 +324,7 @@ fn an_archive_without_an_executable_at_its_top_is_told_what_it_has_there() {
         ),
         (
             "mkdir exec; tar -czf archive exec",
-            ": exec is not a regular file\n",
+            ": exec is a directory, not a regular file\n",
         ),
         (
             "rmdir exec; echo x > exec; echo y > exec.sha256; tar -czf archive exec exec.sha256",

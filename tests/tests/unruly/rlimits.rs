@@ -35,6 +35,8 @@ fn refused(limit: &str, user: &str) -> Output {
         .arg(binary::proxy())
         .args(["--host", "127.0.0.1", "--port", &port, "--action-dir"])
         .arg(dir.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .stdin(Stdio::null())
         .output()
         .expect("bash runs")
@@ -202,6 +204,7 @@ fn run_lives_with_limits_too() {
     let output = Command::new("sh")
         .args(["-c", &shell])
         .arg(binary::proxy())
+        .env_remove("ACTIONPROXY_BIN")
         .stdin(Stdio::null())
         .output()
         .expect("sh runs");
