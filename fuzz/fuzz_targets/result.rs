@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
         .rposition(|&byte| byte == b'\n')
         .map_or(0, |newline| newline + 1);
     match last.finish(&mut log) {
-        Line::Candidate(line) => {
+        Line::Candidate(candidate) => {
+            let line = candidate.line;
             assert_eq!(log, &output[..start]);
             assert_eq!(line, &output[start..]);
             if let Ok(result) = check(line) {

@@ -129,14 +129,14 @@ impl Activation<'_> {
             Ok(ended) => ended,
             Err(error) => {
                 // What was held back is no result any more, but it is not lost either.
-                if let Line::Candidate(line) = &line {
-                    write_line(logs.stdout, line);
+                if let Line::Candidate(candidate) = &line {
+                    write_line(logs.stdout, &candidate.line);
                 }
                 return Err(error);
             }
         };
         let reason = match line {
-            Line::Candidate(line) => match result::check(line) {
+            Line::Candidate(candidate) => match candidate.check() {
                 Ok(result) => return Ok(Outcome { result, ended }),
                 Err(bad) => {
                     write_line(logs.stdout, &bad.line);

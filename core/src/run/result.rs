@@ -4,9 +4,17 @@
 //! the final byte, trimmed of white space. Only a line that can still be a result is held back,
 //! so a log of any length, in lines of any length, passes in bounded memory.
 
+mod earlier;
+mod explain;
+
 use std::io::Write;
 
 use serde::de::IgnoredAny;
+
+use earlier::Earlier;
+
+/// How much is kept of the beginning of a line that passes.
+const HEAD: usize = 256;
 
 /// White space held back at the start of a line before the line is taken for log.
 const MAX_INDENT: usize = 64 << 10;
@@ -20,6 +28,11 @@ pub struct LastLine {
     held: Vec<u8>,
     /// Whether the final byte so far is a newline.
     terminated: bool,
+    /// What went to the log, this line included where it passes.
+    earlier: Earlier,
+    /// The beginning of a line that passes, and its length so far.
+    head: Vec<u8>,
+    length: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +51,7 @@ enum State {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// Perhaps a result. It has not been written to the log.
-    Candidate(Vec<u8>),
+    Candidate(Candidate),
     /// Certainly none; it is in the log, newline completed.
     Logged {
         /// Why it is no result.
@@ -46,6 +59,15 @@ pub enum Line {
     },
     /// Over the limit; it is in the log, newline completed.
     TooLarge,
+}
+
+/// A last line that may be a result.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The line, as it came.
+    pub line: Vec<u8>,
+    /// The end of what stood before it, which may explain why it is none.
+    earlier: Earlier,
 }
 
 impl LastLine {
@@ -56,6 +78,9 @@ impl LastLine {
             state: State::Start,
             held: Vec::new(),
             terminated: false,
+            earlier: Earlier::default(),
+            head: Vec::new(),
+            length: 0,
         }
     }
 
@@ -71,7 +96,7 @@ impl LastLine {
             Some(newline) => {
                 let (lines, rest) = chunk.split_at(newline + 1);
                 self.release(log);
-                let _ = log.write_all(lines);
+                self.pass_on(lines, log);
                 rest
             }
             None => chunk,
@@ -80,29 +105,61 @@ impl LastLine {
         self.extend(rest, log);
     }
 
+    /// Whether a line stands that is a result, or would be if it were not over the limit. Parses
+    /// it.
+    pub fn stands(&self) -> bool {
+        match self.state {
+            State::Start | State::Passing => false,
+            // First what costs nothing: most lines that are not whole do not end so.
+            State::Holding => {
+                matches!(trim(&self.held), [.., b'}' | b']']) && value(&self.held).is_some()
+            }
+            State::TooLarge => true,
+        }
+    }
+
+    /// Whether nothing at all has been written.
+    pub fn is_empty(&self) -> bool {
+        self.earlier.total() == 0 && self.held.is_empty()
+    }
+
     /// Ends the stream. `log` gets the newline that a logged last line may lack.
     pub fn finish(mut self, log: &mut dyn Write) -> Line {
         let line = match self.state {
-            State::Start | State::Holding => return Line::Candidate(self.held),
+            State::Start | State::Holding => {
+                return Line::Candidate(Candidate {
+                    line: self.held,
+                    earlier: self.earlier,
+                });
+            }
             State::Passing => Line::Logged {
-                reason: "the last line of stdout is no JSON object or array".to_owned(),
+                reason: match self.earlier.split_off(self.length) {
+                    Some(line) => explain::explain(&line, &self.earlier),
+                    None => explain::explain_long(&self.head, self.length),
+                },
             },
             State::TooLarge => Line::TooLarge,
         };
         if !self.terminated {
             let _ = log.write_all(b"\n");
-            self.terminated = true;
         }
         line
     }
 
     /// The line so far turned out to be log.
     fn release(&mut self, log: &mut dyn Write) {
-        let _ = log.write_all(&self.held);
         // Not `clear`: what one long line took is not kept for the rest of the activation.
-        self.held = Vec::new();
+        let held = std::mem::take(&mut self.held);
+        self.pass_on(&held, log);
+        self.head.clear();
+        self.length = 0;
         self.state = State::Start;
         self.terminated = false;
+    }
+
+    fn pass_on(&mut self, written: &[u8], log: &mut dyn Write) {
+        let _ = log.write_all(written);
+        self.earlier.push(written);
     }
 
     /// Adds to the current line: `part` has no newline but perhaps its final byte.
@@ -122,15 +179,22 @@ impl LastLine {
         }
         match self.state {
             State::Start | State::Holding => self.held.extend_from_slice(part),
-            State::Passing | State::TooLarge => {
-                let _ = log.write_all(part);
-            }
+            State::Passing | State::TooLarge => self.pass_part(part, log),
         }
     }
 
     fn pass(&mut self, state: State, log: &mut dyn Write) {
-        let _ = log.write_all(&std::mem::take(&mut self.held));
+        let held = std::mem::take(&mut self.held);
+        self.pass_part(&held, log);
         self.state = state;
+    }
+
+    /// A part of a line that passes.
+    fn pass_part(&mut self, part: &[u8], log: &mut dyn Write) {
+        let room = HEAD.saturating_sub(self.head.len());
+        self.head.extend_from_slice(&part[..part.len().min(room)]);
+        self.length += part.len() as u64;
+        self.pass_on(part, log);
     }
 }
 
@@ -143,42 +207,65 @@ pub struct BadLine {
     pub reason: String,
 }
 
+impl Candidate {
+    /// As [`check`], with a reason that takes into account what stood before the line.
+    ///
+    /// # Errors
+    /// [`BadLine`], with the line given back.
+    pub fn check(self) -> Result<Vec<u8>, BadLine> {
+        let Candidate { mut line, earlier } = self;
+        let Some(result) = value(&line) else {
+            let reason = explain::explain(&line, &earlier);
+            return Err(BadLine { line, reason });
+        };
+        let start = result.as_ptr() as usize - line.as_ptr() as usize;
+        let end = start + result.len();
+        line.truncate(end);
+        line.drain(..start);
+        Ok(line)
+    }
+}
+
 /// Checks that `line` is one JSON object or array and takes the white space off its ends. The
 /// bytes between stay as they are: key order, number formats, escapes.
 ///
 /// # Errors
 /// [`BadLine`], with the line given back.
-pub fn check(mut line: Vec<u8>) -> Result<Vec<u8>, BadLine> {
-    let reason = match std::str::from_utf8(&line) {
-        Err(e) => format!(
-            "the last line of stdout is not UTF-8: byte {} is invalid",
-            e.valid_up_to()
-        ),
-        Ok(text) => {
-            let text = text.trim_matches(|c: char| c.is_whitespace() || is_separator(c));
-            if text.is_empty() {
-                "the last line of stdout is empty; expected a JSON object or array".to_owned()
-            } else if !text.starts_with(['{', '[']) {
-                "the last line of stdout is no JSON object or array".to_owned()
-            } else {
-                // `IgnoredAny` is checked without recursion: depth cannot overflow the stack.
-                match serde_json::from_str::<IgnoredAny>(text) {
-                    Err(e) => format!("the last line of stdout is not valid JSON: {e}"),
-                    Ok(IgnoredAny) => {
-                        let start = text.as_ptr() as usize - line.as_ptr() as usize;
-                        let end = start + text.len();
-                        line.truncate(end);
-                        line.drain(..start);
-                        return Ok(line);
-                    }
-                }
-            }
-        }
-    };
-    Err(BadLine { line, reason })
+pub fn check(line: Vec<u8>) -> Result<Vec<u8>, BadLine> {
+    let earlier = Earlier::default();
+    Candidate { line, earlier }.check()
 }
 
-/// The ASCII part of what [`check`] trims.
+/// The object or array that `line` is, without the white space around it, if it is one.
+fn value(line: &[u8]) -> Option<&[u8]> {
+    let text = std::str::from_utf8(line).ok()?.trim_matches(is_white);
+    if !text.starts_with(['{', '[']) {
+        return None;
+    }
+    // `IgnoredAny` is checked without recursion: depth cannot overflow the stack.
+    let IgnoredAny = serde_json::from_str(text).ok()?;
+    Some(text.as_bytes())
+}
+
+/// Takes the white space off both ends of a line, be it text or not.
+fn trim(line: &[u8]) -> &[u8] {
+    if let Ok(text) = std::str::from_utf8(line) {
+        return text.trim_matches(is_white).as_bytes();
+    }
+    let start = line.iter().position(|byte| !is_space(*byte));
+    let end = line.iter().rposition(|byte| !is_space(*byte));
+    match (start, end) {
+        (Some(start), Some(end)) => &line[start..=end],
+        _ => &[],
+    }
+}
+
+/// What upstream's `strip` takes off.
+fn is_white(c: char) -> bool {
+    c.is_whitespace() || is_separator(c)
+}
+
+/// The ASCII part of [`is_white`].
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b || is_separator(byte as char)
 }
@@ -240,7 +327,7 @@ mod tests {
                     let chunks = [&all[..cut], &all[cut..again], &all[again..]];
                     match feed(&chunks, 100) {
                         (Line::Candidate(held), logged) => {
-                            assert_eq!((logged.as_str(), &held[..]), (log, line.as_bytes()));
+                            assert_eq!((logged.as_str(), &held.line[..]), (log, line.as_bytes()));
                         }
                         (Line::Logged { .. }, logged) => {
                             let completed = format!("{}\n", all.strip_suffix('\n').unwrap_or(all));
@@ -260,10 +347,8 @@ mod tests {
         let (line, log) = feed(&[&long[..20], &long[20..]], 30);
         assert_eq!((line, log), (Line::TooLarge, format!("{long}\n")));
         let (line, log) = feed(&[&long, "\n{}", "\n"], 30);
-        assert_eq!(
-            (line, log),
-            (Line::Candidate(b"{}\n".to_vec()), format!("{long}\n"))
-        );
+        assert!(matches!(line, Line::Candidate(held) if held.line == b"{}\n"));
+        assert_eq!(log, format!("{long}\n"));
     }
 
     #[test]
@@ -289,21 +374,30 @@ mod tests {
 
     #[test]
     fn what_is_no_object_or_array_is_given_back_with_the_reason() {
-        for (line, word) in [
-            ("", "empty"),
-            (" \n", "empty"),
-            ("42", "no JSON object"),
-            ("\"x\"", "no JSON object"),
-            ("{} {}", "trailing"),
-            ("{\"a\":NaN}", "not valid JSON"),
-            ("{", "EOF"),
-        ] {
+        for (line, word) in [("42", "no JSON object"), ("{\"a\":NaN}", "not valid JSON")] {
             let bad = check(line.as_bytes().to_vec()).expect_err(line);
             assert_eq!(bad.line, line.as_bytes());
             assert!(bad.reason.contains(word), "{line:?}: {}", bad.reason);
         }
-        let bad = check(b"{\"a\":\"\xff\"}".to_vec()).expect_err("not UTF-8");
-        assert!(bad.reason.contains("byte 6"), "{}", bad.reason);
+    }
+
+    #[test]
+    fn a_result_stands_once_it_is_whole() {
+        let mut last = LastLine::new(100);
+        assert!(last.is_empty());
+        for (chunk, stands) in [
+            ("{\"a\":[1]", false),
+            ("}", true),
+            ("\n", true),
+            ("log\n", false),
+            ("{}", true),
+            ("}", false),
+            ("\n", false),
+        ] {
+            last.push(chunk.as_bytes(), &mut Vec::new());
+            assert_eq!(last.stands(), stands, "{chunk:?}");
+            assert!(!last.is_empty());
+        }
     }
 
     #[test]

@@ -9,12 +9,27 @@ mod logs;
 mod readers;
 mod rlimits;
 mod shutdown;
+mod wrong;
 
 use std::fs;
 use std::thread::{self, ScopedJoinHandle};
 
+use actionproxy_tests::proxy::Logs;
 use actionproxy_tests::{Answer, Proxy, eventually};
 use serde_json::{Value, json};
+
+/// A run of `proxy` fails with the contract's text; what is in its logs.
+fn fail(proxy: &mut Proxy, argument: Value) -> Logs {
+    let answer = proxy.run(argument);
+    let said = "The action did not return a dictionary or array.";
+    assert_eq!((answer.status, answer.error()), (502, said.to_owned()));
+    proxy.logs()
+}
+
+/// A proxy that takes one init after the other.
+fn reinitialised() -> Proxy {
+    Proxy::builder().env("PROXY_ALLOW_REINIT", "1").start()
+}
 
 /// What `/healthz` says.
 fn health(proxy: &Proxy) -> Value {
