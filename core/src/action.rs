@@ -1,5 +1,7 @@
 //! An action: owns the state and calls the runner's hooks in order.
 
+use std::sync::OnceLock;
+
 use crate::config::{Config, Reinit, VerifyPolicy};
 use crate::error::{InitError, RunError, VerifyError};
 use crate::init::Init;
@@ -9,6 +11,7 @@ use crate::init::verify::{Executable, Recorded};
 use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
 use crate::run::env::Environment;
 use crate::run::spawn::Parent;
+use crate::run::status::MemoryGroup;
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 use crate::runner::ActionRunner;
@@ -26,6 +29,8 @@ pub struct Action {
     environment: Environment,
     stop: Stop,
     parent: Parent,
+    /// Looked for at the first run, and not at the start.
+    memory: OnceLock<Option<MemoryGroup>>,
     origin: Origin,
     state: State,
 }
@@ -101,6 +106,7 @@ impl Action {
             runner: Box::new(runner),
             stop,
             parent: Parent::learn(),
+            memory: OnceLock::new(),
             origin,
             state: State::Opened(earlier),
         })
@@ -114,6 +120,7 @@ impl Action {
             runner: Box::new(runner),
             stop,
             parent: Parent::learn(),
+            memory: OnceLock::new(),
             origin: Origin::Found,
             state: State::Opened(Earlier::None),
         }
@@ -167,9 +174,22 @@ impl Action {
     /// Before an init it runs what stands there: the stub, the image's own executable, or what an
     /// init of an earlier process brought.
     ///
+    /// Where the executable could not be started, `logs` has been given a line on stdout that
+    /// begins with `error: ` and names the cause; the error says the same.
+    ///
     /// # Errors
     /// [`RunError`]; the next activation is not touched by it.
     pub fn run(&self, request: RunRequest, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+        let ran = self.verified_run(request, logs);
+        if let Err(error) = &ran
+            && let Some(line) = error.stdout_line()
+        {
+            let _ = logs.stdout.write_all(line.as_bytes());
+        }
+        ran
+    }
+
+    fn verified_run(&self, request: RunRequest, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
         let path = self.config.executable_path();
         let executable = Executable {
             path: &path,
@@ -195,6 +215,10 @@ impl Action {
             time_limit,
             stop: &self.stop,
             parent: &self.parent,
+            memory: self
+                .memory
+                .get_or_init(MemoryGroup::of_this_process)
+                .as_ref(),
         };
         self.runner.run(activation, logs)
     }

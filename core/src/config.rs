@@ -134,6 +134,11 @@ pub struct ProcessLimits {
     /// stay silent before the process group is ended. `None` waits for the end of the pipes for
     /// ever, as upstream's proxy does. Default: 200 ms.
     pub linger: Option<Duration>,
+    /// The same while no result line stands: how long stdout may stay silent that some descendant
+    /// keeps open, for a result that comes after the exit of the main process (`exec > >(tee log)`
+    /// in bash, a launcher that does not wait). Less than `linger` is as much as `linger`; `None`
+    /// waits for ever. Default: 10 s.
+    pub late_result: Option<Duration>,
     /// The longest result line, in bytes. A longer one is no result. Default: 64 MiB.
     pub max_result: usize,
 }
@@ -144,6 +149,7 @@ impl Default for ProcessLimits {
             timeout: None,
             kill_grace: Duration::from_secs(1),
             linger: Some(Duration::from_millis(200)),
+            late_result: Some(Duration::from_secs(10)),
             max_result: 64 << 20,
         }
     }

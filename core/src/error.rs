@@ -203,6 +203,8 @@ pub enum VerifyError {
     NotAFile {
         /// Where it was looked for.
         path: PathBuf,
+        /// What is there: `a directory`, or another thing.
+        found: &'static str,
     },
     /// No permission to execute it.
     NotExecutable {
@@ -210,6 +212,8 @@ pub enum VerifyError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// What else keeps it from being executed: where it lies.
+        hint: Option<&'static str>,
     },
     /// The content is not what it was when init ended, or not what `exec.sha256` says.
     Changed {
@@ -243,7 +247,7 @@ impl VerifyError {
     pub(crate) fn relative_to(mut self, dir: &Path) -> Self {
         match &mut self {
             VerifyError::Missing { path }
-            | VerifyError::NotAFile { path }
+            | VerifyError::NotAFile { path, .. }
             | VerifyError::NotExecutable { path, .. }
             | VerifyError::Changed { path, .. }
             | VerifyError::BadChecksumFile { path, .. }
@@ -264,14 +268,16 @@ impl fmt::Display for VerifyError {
             VerifyError::Missing { path } => {
                 write!(f, "there is no executable at {}", path.display())
             }
-            VerifyError::NotAFile { path } => {
-                write!(f, "{} is not a regular file", path.display())
+            VerifyError::NotAFile { path, found } => {
+                write!(f, "{} is {found}, not a regular file", path.display())
             }
-            VerifyError::NotExecutable { path, mode } => write!(
-                f,
-                "{} is not executable: its mode is {mode:04o}",
-                path.display()
-            ),
+            VerifyError::NotExecutable { path, mode, hint } => {
+                write!(f, "{} is not executable: ", path.display())?;
+                match hint {
+                    Some(hint) => f.write_str(hint),
+                    None => write!(f, "its mode is {mode:04o}"),
+                }
+            }
             VerifyError::Changed {
                 path,
                 expected,
@@ -335,7 +341,7 @@ pub enum RunError {
         reason: String,
         /// How the process ended.
         ended: Ended,
-        /// What else was found out about the executable.
+        /// What else was found out: about the executable, the limit that was reached, the argument.
         hint: Option<String>,
     },
     /// The result line is over the limit.
@@ -362,6 +368,27 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// The line for the log's stdout, where the action was not started: the platform's own tests
+    /// look for the word there. [`Action::run`](crate::Action::run) writes it.
+    pub(crate) fn stdout_line(&self) -> Option<String> {
+        match self {
+            RunError::Verify(_) | RunError::Spawn { .. } | RunError::Refused(_) => {
+                Some(format!("error: {self}\n"))
+            }
+            // By these statuses `env` and emulators tell that they could not start it.
+            RunError::NoResult {
+                ended: Ended::Exited(126 | 127),
+                hint: Some(_),
+                ..
+            } => Some(format!("error: {self}\n")),
+            RunError::NoResult { .. }
+            | RunError::ResultTooLarge { .. }
+            | RunError::TimedOut { .. }
+            | RunError::Stopped
+            | RunError::Io { .. } => None,
+        }
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {

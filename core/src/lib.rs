@@ -55,7 +55,7 @@ pub use init::stub::Stub;
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
 pub use run::env::Environment;
-pub use run::status::Ended;
+pub use run::status::{Cause, Ended, Killed};
 pub use run::stop::Stop;
 pub use run::{Activation, Logs};
 pub use runner::{ActionRunner, NativeRunner, Staged};

@@ -14,7 +14,7 @@ use crate::message::{InitRequest, Outcome, RunRequest};
 use crate::run::collect::{self, Collected, Cut, Limits};
 use crate::run::env::Environment;
 use crate::run::spawn::{Parent, Program};
-use crate::run::status::Ended;
+use crate::run::status::{Ended, MemoryGroup};
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 
@@ -188,6 +188,7 @@ impl<'l> Staged<'_, 'l> {
             .collect();
         let arguments: Vec<&[u8]> = arguments.iter().map(|a| a.as_bytes()).collect();
         let limits = &self.config.process;
+        let memory = MemoryGroup::of_this_process();
         let child = Program {
             path: Path::new(program),
             arguments: &arguments,
@@ -200,6 +201,8 @@ impl<'l> Staged<'_, 'l> {
             until: self.until,
             kill_grace: limits.kill_grace,
             linger: limits.linger.or(Some(Duration::from_millis(200))),
+            late_result: None,
+            memory: memory.as_ref().and_then(MemoryGroup::watch),
         };
         let name = program.to_string_lossy();
         let mut stdout = Unheld { is_partial: false };
@@ -218,10 +221,17 @@ impl<'l> Staged<'_, 'l> {
                 ..
             } => Ok(()),
             Collected {
-                ended: Ended::Exited(status),
+                ended: ended @ Ended::Exited(status),
+                cause,
                 ..
-            } => Err(format!("`{name}` exited with status {status}").into()),
-            Collected { ended, .. } => Err(format!("`{name}`: {ended}").into()),
+            } => Err(match ended.words_behind_status(cause) {
+                Some(words) => format!("`{name}` exited with status {status}: {words}").into(),
+                None => format!("`{name}` exited with status {status}").into(),
+            }),
+            Collected {
+                ended: Ended::Signaled(killed),
+                ..
+            } => Err(format!("`{name}` was {killed}").into()),
         }
     }
 }
@@ -236,5 +246,9 @@ impl collect::Stdout for Unheld {
     fn push(&mut self, chunk: &[u8], log: &mut dyn io::Write) {
         let _ = log.write_all(chunk);
         self.is_partial = !chunk.ends_with(b"\n");
+    }
+
+    fn awaits_more(&self) -> bool {
+        false
     }
 }

@@ -140,6 +140,19 @@ fn an_action_does_not_inherit_what_the_embedders_thread_has_blocked() {
     assert!(written.contains(line), "{written}");
 }
 
+#[test]
+fn a_run_that_could_not_be_started_says_so_on_stdout_whoever_asked_for_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let stop = Stop::new().expect("a descriptor");
+    let action = action(Config::new(dir.path()), &stop, "#!/no/such/shell\n");
+    let (outcome, written) = run(&action, None);
+    let error = outcome.expect_err("no such interpreter");
+    assert!(matches!(error, RunError::Spawn { .. }), "{error:?}");
+    // The error itself is the embedder's to log.
+    assert_eq!(written, format!("error: {error}\n"));
+    assert!(written.contains("`/no/such/shell` does not exist here"));
+}
+
 /// Builds with a shell that says half a line on both streams.
 struct HalfSaid;
 
@@ -169,6 +182,48 @@ fn half_a_line_of_a_build_tool_is_completed() {
     assert_eq!((&stdout[..], &stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
 }
 
+/// Builds with a shell that runs this.
+struct Builds(&'static str);
+
+impl ActionRunner for Builds {
+    fn build(&self, staged: &mut Staged<'_, '_>) -> Result<(), HookError> {
+        staged.tool("sh", ["-c", self.0])
+    }
+}
+
+#[test]
+fn what_killed_a_build_tool_is_named() {
+    for (script, said) in [
+        ("kill -SEGV $$", "`sh` was killed by SIGSEGV"),
+        (
+            "ulimit -f 1; exec head -c 100000 /dev/zero > big",
+            "`sh` was killed by SIGXFSZ: it wrote a file larger than ",
+        ),
+        (
+            "ulimit -f 1; (exec head -c 100000 /dev/zero > big); exit $?",
+            ": it wrote a file larger than ",
+        ),
+        ("exit 3", "`sh` exited with status 3"),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let stop = Stop::new().expect("a descriptor");
+        let stub = Stub("#!/bin/sh\n".into());
+        let config = Config::new(dir.path());
+        let mut action = Action::open(config, Builds(script), &stub, stop).expect("a directory");
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut logs = Logs {
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
+        let request = InitRequest {
+            code: Some(Code::Text(b"#!/bin/sh\n".to_vec())),
+            ..InitRequest::default()
+        };
+        let error = action.init(request, &mut logs).expect_err(script);
+        assert!(error.to_string().contains(said), "{script}: {error}");
+    }
+}
+
 #[test]
 fn nothing_of_one_run_is_left_for_the_next() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -181,7 +236,11 @@ fn nothing_of_one_run_is_left_for_the_next() {
     for _ in 0..3 {
         let (outcome, written) = run(&action, None);
         assert_eq!(outcome.expect("a result").result, b"{}");
-        assert!(written.ends_with('\n') && written.lines().all(|line| line == "late"));
+        let is_expected = |line: &str| line == "late" || line.starts_with("actionproxy: `");
+        assert!(
+            written.ends_with('\n') && written.lines().all(is_expected),
+            "{written}"
+        );
         let child = fs::read_to_string(dir.path().join("child")).expect("its number");
         assert!(!seen.contains(&child), "a fresh one each time");
         eventually("the descendant to end", || !is_alive(&child));

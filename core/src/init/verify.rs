@@ -12,6 +12,7 @@ use super::checksum;
 use crate::config::VerifyPolicy;
 use crate::digest::Digest;
 use crate::error::VerifyError;
+use crate::run::diagnose;
 
 /// The executable as [`ActionRunner::verify`](crate::ActionRunner::verify) sees it: staged, or
 /// installed.
@@ -54,7 +55,13 @@ impl Executable<'_> {
         let path = || self.path.to_path_buf();
         match std::fs::metadata(self.path) {
             Ok(metadata) if metadata.is_file() => Ok(metadata),
-            Ok(_) => Err(VerifyError::NotAFile { path: path() }),
+            Ok(metadata) => Err(VerifyError::NotAFile {
+                path: path(),
+                found: match metadata.is_dir() {
+                    true => "a directory",
+                    false => "a device, a fifo or a socket",
+                },
+            }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 Err(VerifyError::Missing { path: path() })
             }
@@ -74,6 +81,7 @@ impl Executable<'_> {
         Err(VerifyError::NotExecutable {
             path: self.path.to_path_buf(),
             mode: metadata.mode() & 0o7777,
+            hint: diagnose::noexec(self.path),
         })
     }
 

@@ -7,23 +7,29 @@
 //! The process is reaped last. Until then it is at most a zombie, so its id, which is also the id
 //! of its group, cannot have gone to anybody else when the group is signalled.
 
+mod exited;
+mod holders;
+mod process;
+mod ready;
+
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
-};
+use rustix::process::{Pid, Signal};
 
 use super::Logs;
 use super::result::LastLine;
 use super::spawn::Child;
-use super::status::Ended;
+use super::status::{Cause, Ended, MemoryWatch};
 use super::stop::Stop;
 use crate::error::RunError;
+use exited::{Exited, Waits};
+use process::{has_exited, reap, signal};
+use ready::Source;
 
 /// Bytes read at once: what a pipe holds by default.
 const CHUNK: usize = 64 << 10;
@@ -31,14 +37,14 @@ const CHUNK: usize = 64 << 10;
 const EXIT_TICK: Duration = Duration::from_millis(5);
 /// After KILL and the exit, how long a pipe is waited for that a descendant outside the group holds.
 const ABANDON: Duration = Duration::from_millis(100);
-/// A descendant that keeps writing is given this many times the silence it is allowed.
-const LINGER_FACTOR: u32 = 10;
 
 /// The limits of one process.
-pub(crate) struct Limits {
+pub(crate) struct Limits<'a> {
     pub until: Option<Instant>,
     pub kill_grace: Duration,
     pub linger: Option<Duration>,
+    pub late_result: Option<Duration>,
+    pub memory: Option<MemoryWatch<'a>>,
 }
 
 /// Why a process was ended from outside.
@@ -51,17 +57,26 @@ pub(crate) enum Cut {
 /// How it went.
 pub(crate) struct Collected {
     pub ended: Ended,
+    /// Why it was killed, or a program that it ran was, if its status says so.
+    pub cause: Cause,
     pub cut: Option<Cut>,
 }
 
 /// Where stdout goes: an action's last line is held back, a build tool's is not.
 pub(crate) trait Stdout {
     fn push(&mut self, chunk: &[u8], log: &mut dyn Write);
+
+    /// Whether something is still to come, without which it was all in vain.
+    fn awaits_more(&self) -> bool;
 }
 
 impl Stdout for LastLine {
     fn push(&mut self, chunk: &[u8], log: &mut dyn Write) {
         LastLine::push(self, chunk, log);
+    }
+
+    fn awaits_more(&self) -> bool {
+        !self.stands()
     }
 }
 
@@ -69,7 +84,7 @@ impl Stdout for LastLine {
 pub(crate) fn collect(
     child: Child,
     input: &[u8],
-    limits: &Limits,
+    limits: &Limits<'_>,
     stop: &Stop,
     stdout: &mut dyn Stdout,
     logs: &mut Logs<'_>,
@@ -100,8 +115,8 @@ pub(crate) fn collect(
         // Also those of the group that hold no pipe, and whose end nobody waited for.
         signal(pid, Signal::KILL);
     }
-    let ended = reap(pid)?;
-    looped.map(|()| Collected { ended, cut })
+    let (ended, cause) = reap(pid, limits.memory.as_ref())?;
+    looped.map(|()| Collected { ended, cause, cut })
 }
 
 struct Collecting<'a> {
@@ -122,15 +137,6 @@ struct Collecting<'a> {
 }
 
 #[derive(Clone, Copy)]
-struct Exited {
-    at: Instant,
-    last_output: Instant,
-    /// What was in stdout's and stderr's pipe then. The process itself may have written it, so it
-    /// is read whatever the limits say and however long the log takes it.
-    owed: [u64; 2],
-}
-
-#[derive(Clone, Copy)]
 enum Ending {
     Not,
     /// TERM was sent; KILL is due at this time.
@@ -139,48 +145,60 @@ enum Ending {
     Killed(Instant),
 }
 
-/// Which descriptor a poll entry stands for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Out,
-    Err,
-    Stdin,
-    Exit,
-    Stop,
-}
-
 impl Collecting<'_> {
     fn run(
         &mut self,
-        limits: &Limits,
+        limits: &Limits<'_>,
         stop: &Stop,
         stdout: &mut dyn Stdout,
         logs: &mut Logs<'_>,
     ) -> Result<(), RunError> {
         loop {
-            let output_ended = self.out.is_none() && self.err.is_none();
-            if self.exited.is_some() && output_ended {
+            if self.has_ended() {
                 return Ok(());
             }
-            let due = self.due(limits);
-            if let Some(due) = due
-                && due <= Instant::now()
-                && self.escalate(limits)?
-            {
-                return Ok(());
+            if self.is_due(limits) {
+                // What is late may have come in time, on a machine that let us look only now.
+                let now = Some(Instant::now());
+                self.serve_ready(now, limits, stop, stdout, logs)?;
+                let has_ended = self.has_ended();
+                if has_ended || self.is_due(limits) && self.escalate(limits, stdout, logs)? {
+                    return Ok(());
+                }
             }
-            let ready = self.wait(self.due(limits), stop)?;
-            for (source, flags) in ready {
-                self.serve(source, flags, limits, stdout, logs)?;
-            }
+            self.serve_ready(self.due(limits), limits, stop, stdout, logs)?;
             if self.exit.is_none() && self.exited.is_none() && has_exited(self.pid)? {
                 self.note_exit();
             }
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.exited.is_some() && self.out.is_none() && self.err.is_none()
+    }
+
+    fn is_due(&self, limits: &Limits<'_>) -> bool {
+        self.due(limits).is_some_and(|due| due <= Instant::now())
+    }
+
+    /// Waits until something is ready, no longer than `until`, and serves it.
+    fn serve_ready(
+        &mut self,
+        until: Option<Instant>,
+        limits: &Limits<'_>,
+        stop: &Stop,
+        stdout: &mut dyn Stdout,
+        logs: &mut Logs<'_>,
+    ) -> Result<(), RunError> {
+        let ready = self.wait(until, stop)?;
+        for (source, flags) in ready {
+            self.serve(source, flags, limits, stdout, logs)?;
+        }
+        Ok(())
+    }
+
     /// When the next thing is due, whatever the descriptors do.
-    fn due(&self, limits: &Limits) -> Option<Instant> {
+    fn due(&self, limits: &Limits<'_>) -> Option<Instant> {
         match (self.ending, self.exited) {
             (Ending::Terminated(at), _) => Some(at),
             // It takes as long as the kernel needs, and its last output is still to come.
@@ -188,20 +206,19 @@ impl Collecting<'_> {
             (Ending::Killed(at), Some(exited)) => Some(exited.at.max(at) + ABANDON),
             (Ending::Not, None) => limits.until,
             (Ending::Not, Some(exited)) => {
-                let lingered = limits.linger.map(|linger| {
-                    let silent = exited.last_output + linger;
-                    silent.min(exited.at + linger * LINGER_FACTOR)
-                });
-                match (limits.until, lingered) {
-                    (Some(until), Some(lingered)) => Some(until.min(lingered)),
-                    (until, lingered) => until.or(lingered),
-                }
+                let until = [limits.until, exited.patience_ends(limits)];
+                until.into_iter().flatten().min()
             }
         }
     }
 
     /// What is due is done; true if there is nothing left to wait for.
-    fn escalate(&mut self, limits: &Limits) -> Result<bool, RunError> {
+    fn escalate(
+        &mut self,
+        limits: &Limits<'_>,
+        stdout: &dyn Stdout,
+        logs: &mut Logs<'_>,
+    ) -> Result<bool, RunError> {
         match self.ending {
             Ending::Not => {
                 // A log that is slow to take what it is given may have kept us from seeing that
@@ -210,8 +227,21 @@ impl Collecting<'_> {
                     self.note_exit();
                     return Ok(false);
                 }
-                if self.exited.is_none() {
-                    self.cut = Some(Cut::TimedOut);
+                match &mut self.exited {
+                    None => self.cut = Some(Cut::TimedOut),
+                    Some(exited)
+                        if exited.waits == Waits::Lingering
+                            && self.out.is_some()
+                            && limits.until.is_none_or(|until| until > Instant::now())
+                            && stdout.awaits_more() =>
+                    {
+                        exited.wait(Waits::ForResult);
+                        return Ok(false);
+                    }
+                    Some(exited) => {
+                        let waited = exited.at.elapsed();
+                        self.name_holders(waited, logs);
+                    }
                 }
                 self.terminate(limits);
                 Ok(false)
@@ -225,7 +255,21 @@ impl Collecting<'_> {
         }
     }
 
-    fn terminate(&mut self, limits: &Limits) {
+    /// Says who is not waited for any longer.
+    fn name_holders(&mut self, waited: Duration, logs: &mut Logs<'_>) {
+        let pipes = [("stdout", &self.out), ("stderr", &self.err)];
+        let pipes = pipes.map(|(name, pipe)| Some((name, pipe.as_ref()?)));
+        let holders = holders::find(pipes.into_iter().flatten());
+        if std::mem::take(&mut self.err_partial) {
+            let _ = logs.stderr.write_all(b"\n");
+        }
+        logs.note(format_args!(
+            "{holders}, {:.1} s after the action itself has exited; it is not waited for any longer",
+            waited.as_secs_f64()
+        ));
+    }
+
+    fn terminate(&mut self, limits: &Limits<'_>) {
         signal(self.pid, Signal::TERM);
         // A stopped process takes no TERM until it goes on.
         signal(self.pid, Signal::CONT);
@@ -237,71 +281,32 @@ impl Collecting<'_> {
         due: Option<Instant>,
         stop: &Stop,
     ) -> Result<impl Iterator<Item = (Source, PollFlags)> + use<>, RunError> {
-        let readable = PollFlags::IN;
-        let watched: [(Source, Option<BorrowedFd<'_>>, PollFlags); 5] = [
+        let (readable, writable) = (PollFlags::IN, PollFlags::OUT);
+        let exit = self.exit.as_ref().filter(|_| self.exited.is_none());
+        let stop = Some(stop.as_fd()).filter(|_| matches!(self.ending, Ending::Not));
+        let watched = [
             (Source::Out, self.out.as_ref().map(AsFd::as_fd), readable),
             (Source::Err, self.err.as_ref().map(AsFd::as_fd), readable),
             (
                 Source::Stdin,
                 self.stdin.as_ref().map(AsFd::as_fd),
-                PollFlags::OUT,
+                writable,
             ),
-            (
-                Source::Exit,
-                self.exit
-                    .as_ref()
-                    .filter(|_| self.exited.is_none())
-                    .map(AsFd::as_fd),
-                readable | PollFlags::OUT,
-            ),
-            (
-                Source::Stop,
-                Some(stop.as_fd()).filter(|_| matches!(self.ending, Ending::Not)),
-                readable,
-            ),
+            (Source::Exit, exit.map(AsFd::as_fd), readable | writable),
+            (Source::Stop, stop, readable),
         ];
-        // Unused places hold the first descriptor again, behind the end of what is polled.
-        let filler = stop.as_fd();
-        let mut sources = [Source::Stop; 5];
-        let mut fds: [PollFd<'_>; 5] =
-            std::array::from_fn(|_| PollFd::from_borrowed_fd(filler, PollFlags::empty()));
-        let mut count = 0;
-        for (source, fd, flags) in watched {
-            if let Some(fd) = fd {
-                sources[count] = source;
-                fds[count] = PollFd::from_borrowed_fd(fd, flags);
-                count += 1;
-            }
-        }
         let mut timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         if self.exit.is_none() && self.exited.is_none() {
             timeout = Some(timeout.map_or(EXIT_TICK, |t| t.min(EXIT_TICK)));
         }
-        // A time too long for the kernel is as good as none.
-        let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
-        let mut ready = [(Source::Stop, PollFlags::empty()); 5];
-        match poll(&mut fds[..count], timeout.as_ref()) {
-            Ok(_) => {
-                for (at, fd) in fds[..count].iter().enumerate() {
-                    ready[at] = (sources[at], fd.revents());
-                }
-            }
-            Err(Errno::INTR) => {}
-            Err(e) => {
-                return Err(RunError::Io {
-                    doing: "wait for the action",
-                    source: e.into(),
-                });
-            }
-        }
-        Ok(ready.into_iter().filter(|(_, flags)| !flags.is_empty()))
+        ready::wait(watched, timeout)
     }
 
     fn serve(
         &mut self,
         source: Source,
         flags: PollFlags,
-        limits: &Limits,
+        limits: &Limits<'_>,
         stdout: &mut dyn Stdout,
         logs: &mut Logs<'_>,
     ) -> Result<(), RunError> {
@@ -310,6 +315,10 @@ impl Collecting<'_> {
                 if read(&mut self.out, &mut self.chunk)? {
                     stdout.push(&self.chunk, logs.stdout);
                     self.heard(0);
+                }
+                // A result may stand now; at the end of stdout none can come.
+                if let Some(exited) = &mut self.exited {
+                    exited.wait(Waits::Lingering);
                 }
             }
             Source::Err => {
@@ -343,16 +352,12 @@ impl Collecting<'_> {
     }
 
     fn note_exit(&mut self) {
-        let now = Instant::now();
         let inside = |pipe: &Option<OwnedFd>| {
             let pipe = pipe.as_ref()?;
             rustix::io::ioctl_fionread(pipe).ok()
         };
-        self.exited = Some(Exited {
-            at: now,
-            last_output: now,
-            owed: [&self.out, &self.err].map(|pipe| inside(pipe).unwrap_or(0)),
-        });
+        let owed = [&self.out, &self.err].map(|pipe| inside(pipe).unwrap_or(0));
+        self.exited = Some(Exited::now(owed));
         // Nobody is left to read it; a descendant that holds the pipe was not meant.
         self.stdin = None;
     }
@@ -391,40 +396,5 @@ fn read(pipe: &mut Option<OwnedFd>, chunk: &mut Vec<u8>) -> Result<bool, RunErro
             doing: "read the action's output",
             source: e.into(),
         }),
-    }
-}
-
-/// Signals the group, and its leader, who may have joined another one. An error only says that
-/// nobody is there any more.
-fn signal(leader: Pid, signal: Signal) {
-    let _ = kill_process_group(leader, signal);
-    let _ = kill_process(leader, signal);
-}
-
-fn has_exited(pid: Pid) -> Result<bool, RunError> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    wait(pid, options).map(|status| status.is_some())
-}
-
-fn reap(pid: Pid) -> Result<Ended, RunError> {
-    let status = wait(pid, WaitIdOptions::EXITED)?;
-    Ok(status.map_or(Ended::Exited(0), |status| Ended::from_wait(&status)))
-}
-
-fn wait(
-    pid: Pid,
-    options: WaitIdOptions,
-) -> Result<Option<rustix::process::WaitIdStatus>, RunError> {
-    loop {
-        match waitid(WaitId::Pid(pid), options) {
-            Ok(status) => return Ok(status),
-            Err(Errno::INTR) => {}
-            Err(e) => {
-                return Err(RunError::Io {
-                    doing: "learn how the action ended",
-                    source: e.into(),
-                });
-            }
-        }
     }
 }

@@ -3,12 +3,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
 
 mod elf;
+mod script;
+
+pub(crate) use script::words;
 
 /// What the kernel reads of a script (`BINPRM_BUF_SIZE`, since Linux 5.1).
 const SCRIPT_LINE: usize = 256;
@@ -22,32 +25,40 @@ pub(crate) fn diagnose(executable: &Path) -> Option<String> {
     inspect(executable, &machine(), 0)
 }
 
+/// Says so where `path` lies on a file system of which nothing is executed.
+pub(crate) fn noexec(path: &Path) -> Option<&'static str> {
+    let mounted = rustix::fs::statvfs(path).ok()?;
+    let is_so = mounted.f_flag.contains(StatVfsMountFlags::NOEXEC);
+    is_so.then_some("it lies on a file system that is mounted noexec")
+}
+
 /// Interpreters that are scripts themselves are followed this far, as the kernel does
 /// (`execve(2)`, "Interpreter scripts").
 const MAX_INTERPRETERS: usize = 4;
 
 fn inspect(executable: &Path, machine: &str, interpreters: usize) -> Option<String> {
+    let metadata = fs::metadata(executable).ok()?;
+    if metadata.is_dir() {
+        return Some("it is a directory".to_owned());
+    }
     // Only a regular file: opening a fifo would wait for a writer.
-    if !fs::metadata(executable).ok()?.is_file() {
+    if !metadata.is_file() {
         return None;
+    }
+    // Before its content: there, none is executed.
+    if let Some(words) = noexec(executable) {
+        return Some(words.to_owned());
     }
     let file = File::open(executable).ok()?;
     let mut buffer = [0; SCRIPT_LINE];
     let head = read_start(&file, &mut buffer).ok()?;
-    let found = if head.starts_with(elf::MAGIC) {
+    if head.starts_with(elf::MAGIC) {
         inspect_elf(&file, machine)
     } else if let Some(line) = head.strip_prefix(b"#!") {
-        inspect_script(line, executable, machine, interpreters)
+        script::inspect(line, executable, machine, interpreters)
     } else {
         Some(inspect_other(head))
-    };
-    found.or_else(|| {
-        let mounted = rustix::fs::fstatvfs(&file).ok()?;
-        mounted
-            .f_flag
-            .contains(StatVfsMountFlags::NOEXEC)
-            .then(|| "it lies on a file system that is mounted noexec".to_owned())
-    })
+    }
 }
 
 fn inspect_elf(file: &File, machine: &str) -> Option<String> {
@@ -64,11 +75,14 @@ fn inspect_elf(file: &File, machine: &str) -> Option<String> {
     match header.loader(file, MAX_LOADER) {
         Ok(Some(loader)) => {
             let path = Path::new(std::ffi::OsStr::from_bytes(&loader));
+            let shown = printable(&loader);
             match fs::metadata(path) {
                 Err(e) if is_missing(&e) => Some(format!(
-                    "its loader `{}` does not exist here: link it statically or use an image that has it",
-                    printable(&loader)
+                    "its loader `{shown}` does not exist here: link it statically or use an image that has it"
                 )),
+                Ok(metadata) if !metadata.is_file() => {
+                    Some(format!("its loader `{shown}` is not a file"))
+                }
                 _ => None,
             }
         }
@@ -77,58 +91,20 @@ fn inspect_elf(file: &File, machine: &str) -> Option<String> {
     }
 }
 
-/// `line` begins after the `#!`.
-fn inspect_script(
-    line: &[u8],
-    executable: &Path,
-    machine: &str,
-    interpreters: usize,
-) -> Option<String> {
-    let line = line.split(|&byte| byte == b'\n').next().unwrap_or(line);
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = line.iter().position(|byte| !blank(byte));
-    let line = &line[start.unwrap_or(line.len())..];
-    let length = line.iter().position(blank).unwrap_or(line.len());
-    let name = &line[..length];
-    if line.ends_with(b"\r") {
-        return Some(format!(
-            "its `#!` line ends in a carriage return, so the kernel takes `{}` for what to start: save it with Unix line ends",
-            printable(line)
-        ));
-    }
-    if name.is_empty() {
-        return Some("its `#!` line names no interpreter".to_owned());
-    }
-    let shown = printable(name);
-    // A relative name starts from the working directory, which is the executable's own.
-    let directory = executable.parent().unwrap_or(Path::new("."));
-    let interpreter = directory.join(std::ffi::OsStr::from_bytes(name));
-    match fs::metadata(&interpreter) {
-        Err(e) if is_missing(&e) => Some(format!("its interpreter `{shown}` does not exist here")),
-        Err(_) => None,
-        Ok(metadata) if metadata.is_file() && metadata.permissions().mode() & 0o111 == 0 => {
-            Some(format!("its interpreter `{shown}` is not executable"))
-        }
-        Ok(_) if interpreters < MAX_INTERPRETERS => {
-            inspect(&interpreter, machine, interpreters + 1)
-                .map(|reason| format!("its interpreter `{shown}`: {reason}"))
-        }
-        Ok(_) => Some("its interpreters are scripts that start each other".to_owned()),
-    }
-}
-
+/// What is neither ELF nor a script.
 fn inspect_other(head: &[u8]) -> String {
+    if let Some(words) = script::misplaced(head) {
+        return words;
+    }
     let kind = match head {
         [] => return "it is empty".to_owned(),
-        [0xef, 0xbb, 0xbf, b'#', b'!', ..] => {
-            return "a byte order mark stands before its `#!` line: save it without one".to_owned();
-        }
         [b'M', b'Z', ..] => "a Windows program",
         [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => {
             "a macOS program or a Java class"
         }
         [0, b'a', b's', b'm', ..] => "a WebAssembly module",
         [b'P', b'K', 3, 4, ..] => "a zip archive",
+        [0x1f, 0x8b, ..] => "a gzip file",
         _ => return "it is neither an ELF executable nor a script with a `#!` line".to_owned(),
     };
     format!("it is {kind}, neither an ELF executable nor a script with a `#!` line")
@@ -168,6 +144,8 @@ fn printable(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn diagnosed(content: &[u8]) -> Option<String> {
@@ -202,6 +180,38 @@ mod tests {
                 "#!/etc/passwd\n",
                 Some("its interpreter `/etc/passwd` is not executable"),
             ),
+            (
+                "#!/usr/bin\n",
+                Some("its interpreter `/usr/bin`: it is a directory"),
+            ),
+            (
+                "#!/etc/passwd/sh\n",
+                Some("its interpreter `/etc/passwd/sh` does not exist here"),
+            ),
+            (
+                "#!/bin/sh\recho\r",
+                Some(
+                    "its lines end in carriage returns alone, so the kernel takes `/bin/sh\\recho\\r` for what to start: save it with Unix line ends",
+                ),
+            ),
+            (
+                &format!("#!/{}\n", "x".repeat(300)),
+                Some("its `#!` line is longer than the 255 bytes that the kernel reads"),
+            ),
+            (
+                "\n\n#!/bin/sh\n",
+                Some("its `#!` stands on line 3: it must be the first two bytes of the file"),
+            ),
+            (
+                " #!/bin/sh\n",
+                Some(
+                    "white space stands before its `#!`: it must be the first two bytes of the file",
+                ),
+            ),
+            (
+                "# a comment\r\n#!/bin/sh\n",
+                Some("its `#!` stands on line 2: it must be the first two bytes of the file"),
+            ),
             ("", Some("it is empty")),
             (
                 "echo hello\n",
@@ -227,6 +237,16 @@ mod tests {
     }
 
     #[test]
+    fn a_script_saved_as_utf_16_is_told_so() {
+        for content in [&b"\xff\xfe#\0!\0/\0"[..], b"\xfe\xff\0#\0!", b"#\0!\0/\0"] {
+            assert_eq!(
+                diagnosed(content).unwrap(),
+                "it is UTF-16: save it as UTF-8"
+            );
+        }
+    }
+
+    #[test]
     fn an_interpreter_is_looked_at_as_well() {
         let dir = tempfile::tempdir().unwrap();
         let inner = dir.path().join("inner");
@@ -244,7 +264,7 @@ mod tests {
         assert!(
             diagnose(&looping)
                 .unwrap()
-                .ends_with("its interpreters are scripts that start each other")
+                .ends_with("more than the kernel follows")
         );
     }
 
@@ -311,6 +331,8 @@ mod tests {
     fn what_runs_here_is_given_no_reason() {
         assert_eq!(diagnose(&std::env::current_exe().unwrap()), None);
         assert_eq!(diagnose(Path::new("/dev/null")), None);
+        let directory = diagnose(Path::new("/usr"));
+        assert_eq!(directory.as_deref(), Some("it is a directory"));
         assert_eq!(diagnose(Path::new("/no/such/file")), None);
     }
 }

@@ -1,8 +1,9 @@
 //! One activation: environment, spawn, feed and collect, result.
 
 pub(crate) mod collect;
-mod diagnose;
+pub(crate) mod diagnose;
 pub mod env;
+mod hints;
 pub mod result;
 pub(crate) mod spawn;
 pub mod status;
@@ -17,8 +18,10 @@ use crate::error::RunError;
 use crate::message::{Outcome, TimeLimit};
 use collect::{Collected, Cut, Limits};
 use env::Environment;
+use hints::Hints;
 use result::{LastLine, Line};
 use spawn::{Parent, Program};
+use status::MemoryGroup;
 use stop::Stop;
 
 /// Where the two log streams of an activation or an init go, as bytes, as they come.
@@ -52,6 +55,7 @@ pub struct Activation<'a> {
     pub(crate) time_limit: Option<TimeLimit>,
     pub(crate) stop: &'a Stop,
     pub(crate) parent: &'a Parent,
+    pub(crate) memory: Option<&'a MemoryGroup>,
 }
 
 impl Activation<'_> {
@@ -79,8 +83,10 @@ impl Activation<'_> {
     /// output on to `logs` and returns the last line of its stdout.
     ///
     /// Blocks until the process has exited and its output has ended, or a limit has passed. It
-    /// waits on the calling thread and reaps only the process it started. Descendants that have
-    /// left the process group and keep no pipe open are left alone.
+    /// waits on the calling thread and reaps only the process it started. Descendants that keep a
+    /// pipe open are given [`linger`](ProcessLimits::linger), or
+    /// [`late_result`](ProcessLimits::late_result) while no result stands, and are then named in
+    /// the logs. Those that have left the process group and keep no pipe open are left alone.
     ///
     /// # Errors
     /// [`RunError`]; whatever the error, the logs are complete and end with a newline.
@@ -97,11 +103,18 @@ impl Activation<'_> {
             working_dir: &self.working_dir,
             parent: self.parent,
         };
+        let memory = self.memory.and_then(MemoryGroup::watch);
         let child = program.spawn(&self.argument)?;
+        let command_line = match arguments.is_empty() || child.without_arguments {
+            true => CommandLine::TooShort,
+            false => CommandLine::Whole,
+        };
         let limits = Limits {
             until: self.time_limit.map(|limit| started + limit.duration()),
             kill_grace: self.limits.kill_grace,
             linger: self.limits.linger,
+            late_result: self.limits.late_result,
+            memory,
         };
         let mut last_line = LastLine::new(self.limits.max_result);
         let collected = collect::collect(
@@ -112,32 +125,38 @@ impl Activation<'_> {
             &mut last_line,
             logs,
         );
+        let printed_nothing = last_line.is_empty();
         let line = last_line.finish(logs.stdout);
-        let ended = match (collected, self.time_limit) {
-            (Ok(Collected { ended, cut: None }), _) => Ok(ended),
-            (
-                Ok(Collected {
-                    cut: Some(Cut::TimedOut),
-                    ..
-                }),
-                Some(limit),
-            ) => Err(RunError::TimedOut { limit }),
-            (Ok(_), _) => Err(RunError::Stopped),
-            (Err(error), _) => Err(error),
-        };
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
+        let Collected { ended, cause, .. } = match collected {
+            Ok(collected) if collected.cut.is_none() => collected,
+            cut_short => {
                 // What was held back is no result any more, but it is not lost either.
                 if let Line::Candidate(candidate) = &line {
                     write_line(logs.stdout, &candidate.line);
                 }
-                return Err(error);
+                return Err(match (cut_short?.cut, self.time_limit) {
+                    (Some(Cut::TimedOut), Some(limit)) => RunError::TimedOut { limit },
+                    _ => RunError::Stopped,
+                });
             }
+        };
+        let hints = Hints {
+            executable: &self.executable,
+            path: self.environment.value("PATH"),
+            argument: self.argument.len(),
+            command_line,
+            ended,
+            cause,
+            printed_nothing,
         };
         let reason = match line {
             Line::Candidate(candidate) => match candidate.check() {
-                Ok(result) => return Ok(Outcome { result, ended }),
+                Ok(result) => {
+                    if let Some(words) = hints.beside(&result) {
+                        logs.note(words);
+                    }
+                    return Ok(Outcome { result, ended });
+                }
                 Err(bad) => {
                     write_line(logs.stdout, &bad.line);
                     bad.reason
@@ -153,9 +172,17 @@ impl Activation<'_> {
         Err(RunError::NoResult {
             reason,
             ended,
-            hint: ended.hint(&self.executable),
+            hint: hints.instead_of_result(),
         })
     }
+}
+
+/// Whether the argument is on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CommandLine {
+    Whole,
+    /// It was too short for the argument.
+    TooShort,
 }
 
 /// Writes `line` and the newline that it may lack; nothing for an empty line.

@@ -75,6 +75,8 @@ pub(crate) struct Child {
     pub stdin: Option<OwnedFd>,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+    /// Whether the arguments did not fit the command line and were left out.
+    pub without_arguments: bool,
 }
 
 impl Program<'_> {
@@ -94,7 +96,10 @@ impl Program<'_> {
         let mut wait = Duration::from_millis(1);
         loop {
             let failure = match self.attempt(&strings, &argv, input) {
-                Ok(child) => return Ok(child),
+                Ok(mut child) => {
+                    child.without_arguments = !self.arguments.is_empty() && !with_arguments;
+                    return Ok(child);
+                }
                 Err(failure) => failure,
             };
             match failure.source.raw_os_error() {
@@ -150,6 +155,7 @@ impl Program<'_> {
             stdin,
             stdout: stdout_read,
             stderr: stderr_read,
+            without_arguments: false,
         })
     }
 
@@ -183,7 +189,7 @@ impl Program<'_> {
             libc::EAGAIN => Some("no process can be added: the limit of processes is reached".to_owned()),
             libc::ETXTBSY => Some("another process has it open for writing".to_owned()),
             libc::ENOENT if search::is_searched(self.path) => Some("it is in no directory of PATH".to_owned()),
-            libc::ENOENT | libc::ENOEXEC | libc::EACCES | libc::EINVAL | libc::ELIBBAD
+            libc::ENOENT | libc::ENOEXEC | libc::EACCES | libc::EINVAL | libc::ELIBBAD | libc::ELOOP | libc::ENOTDIR | libc::EPERM
                 if !search::is_searched(self.path) => diagnose(self.path),
             _ => None,
         }
@@ -248,6 +254,8 @@ mod tests {
             kill_grace: Duration::ZERO,
             // Whatever runs on after what is taken for its exit is ended.
             linger: Some(Duration::ZERO),
+            late_result: None,
+            memory: None,
         };
         let path: PathBuf = dir.path().into();
         let helper = thread::spawn(move || {

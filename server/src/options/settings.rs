@@ -150,6 +150,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        flag: "late-result",
+        value: "TIME",
+        variables: &["ACTIONPROXY_LATE_RESULT"],
+        default: "10s",
+        help: "the same while no result line stands, for one that a descendant writes after the action has exited; 0 waits for ever",
+        unknown: Unknown::Refused,
+        apply: |o, v| {
+            let late = time(v).map(|t| (!t.is_zero()).then_some(t));
+            set(&mut o.config.process.late_result, late, TIME)
+        },
+    },
+    Setting {
         flag: "grace",
         value: "TIME",
         variables: &["ACTIONPROXY_GRACE"],

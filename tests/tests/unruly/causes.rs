@@ -9,7 +9,7 @@ use actionproxy_tests::{Proxy, census, eventually, request};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 
-use crate::{run_aside, wait_for_load};
+use crate::{fail, reinitialised, run_aside, wait_for_load};
 
 /// A run of `proxy` succeeds.
 fn assert_works(proxy: &mut Proxy) {
@@ -26,21 +26,6 @@ fn assert_fails(proxy: &mut Proxy, body: &str, cause: &str) {
     let logs = proxy.logs();
     assert!(logs.stderr.contains(cause), "{logs:?}");
     assert_eq!(logs.stderr.lines().count(), 1, "{logs:?}");
-}
-
-#[test]
-fn a_signal_is_named() {
-    let mut proxy = Proxy::start();
-    proxy.init(
-        "#!/bin/sh\nread x\ncase $x in *SEGV*) kill -SEGV $$;; *KILL*) kill -KILL $$;; esac\n\
-         echo '{}'\n",
-    );
-    let run = |signal| json!({ "value": { "signal": signal } }).to_string();
-    assert_fails(&mut proxy, &run("SEGV"), "the action was killed by SIGSEGV");
-    assert_works(&mut proxy);
-    let cause = "the action was killed by SIGKILL (the memory limit may have been reached)";
-    assert_fails(&mut proxy, &run("KILL"), cause);
-    assert_works(&mut proxy);
 }
 
 #[test]
@@ -88,6 +73,48 @@ fn an_argument_that_does_not_fit_beside_the_environment_is_left_out() {
     let argument = json!({ "x": "y".repeat(131_000) });
     let length = argument.to_string().len();
     assert_eq!(proxy.result(argument), format!("[0,{length}]"));
+}
+
+#[test]
+fn an_argument_too_long_for_the_command_line_is_named_where_the_action_fails() {
+    let mut proxy = reinitialised();
+    let argument = || json!({ "x": "y".repeat(140_000) });
+    let told =
+        "its argument of 140008 bytes was too long for the command line and came on stdin only";
+    for code in [
+        // Each looks for its parameters on the command line, and fails in a way of its own.
+        "set -u\necho \"[$1\"",
+        "[ $# -eq 1 ] || { echo usage; exit 2; }",
+    ] {
+        proxy.init(&format!("#!/bin/sh\n{code}\n"));
+        let logs = fail(&mut proxy, argument());
+        assert!(logs.stderr.contains(told), "{code}: {logs:?}");
+        let logs = fail(&mut proxy, json!({ "x": 1 }));
+        assert!(!logs.stderr.contains(told), "{code}: {logs:?}");
+    }
+    for (code, fails) in [
+        ("echo '{\"error\":\"no parameters\"}'", true),
+        ("echo '{\"a\":1}'; exit 1", true),
+        ("echo '{\"a\":\"error\"}'", false),
+    ] {
+        proxy.init(&format!("#!/bin/sh\n{code}\n"));
+        assert_eq!(proxy.run(argument()).status, 200);
+        let said = proxy.logs().stderr;
+        assert_eq!(said.contains(told), fails, "{code}: {said}");
+    }
+}
+
+#[test]
+fn an_argument_left_out_for_the_environments_sake_is_named_too() {
+    if !are_here(&["prlimit"]) {
+        return;
+    }
+    let mut proxy = Proxy::builder()
+        .under(["prlimit", "--stack=524288", "--"])
+        .start();
+    proxy.init("#!/bin/sh\n[ $# -eq 1 ] && echo '{}'\n");
+    let logs = fail(&mut proxy, json!({ "x": "y".repeat(131_000) }));
+    assert!(logs.stderr.contains("came on stdin only"), "{logs:?}");
 }
 
 #[test]

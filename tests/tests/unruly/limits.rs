@@ -71,10 +71,10 @@ fn what_stands_in_the_pipe_is_kept_where_the_log_is_slow_and_a_descendant_linger
 
 #[test]
 fn a_descendant_that_holds_the_pipe_does_not_delay_the_answer_and_is_ended() {
-    let mut proxy = Proxy::start();
-    proxy.init("#!/bin/sh\nsleep 1000 &\necho $! >&2\necho '{\"ok\":true}'\n");
+    let proxy = Proxy::start();
+    proxy.init("#!/bin/sh\nsleep 1000 &\necho $! > ../child\necho '{\"ok\":true}'\n");
     assert_eq!(proxy.result(json!({})), "{\"ok\":true}");
-    wait_until_gone(proxy.logs().stderr.trim().parse().expect("a process id"));
+    wait_until_gone(told_pid(&proxy, "child"));
 }
 
 #[test]

@@ -4,11 +4,14 @@ mod causes;
 mod concurrency;
 mod host;
 mod init;
+mod killed;
+mod late;
 mod limits;
 mod logs;
 mod readers;
 mod rlimits;
 mod shutdown;
+mod unstarted;
 mod wrong;
 
 use std::fs;

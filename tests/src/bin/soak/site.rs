@@ -75,6 +75,7 @@ impl Site {
         let max_result = MAX_RESULT.to_string();
         let mut builder = Proxy::builder()
             .arg("--linger=20ms")
+            .arg("--late-result=20ms")
             .arg("--kill-grace=100ms")
             .arg("--enforce-deadline")
             .arg("--max-result")
