@@ -22,6 +22,10 @@ const README: RunBy = File(
     "tests/tests/readme.rs",
     "fn the_commands_do_what_the_readme_shows",
 );
+const KNATIVE: RunBy = File(
+    "tests/tests/readme.rs",
+    "fn the_commands_for_knative_do_what_the_readme_shows",
+);
 const CI: RunBy = File(".ci/run", "cargo test --workspace");
 const ARCHITECTURES: RunBy = File(".ci/architectures", "tests/images/run");
 const BENCH: RunBy = Nothing("it measures for minutes, and asserts nothing");
@@ -74,10 +78,20 @@ const COMMANDS: &[(&str, RunBy)] = &[
         "cargo run --release -- --host 127.0.0.1 --allow-reinit",
         README,
     ),
+    ("cargo run --release -- --platform knative", KNATIVE),
+    (
+        "docker run --rm -p 8080:8080 -v",
+        File(
+            "tests/tests/knative/dedicated.rs",
+            "fn it_is_prepared_before_the_first_request_which_only_runs",
+        ),
+    ),
+    ("cargo test -p actionproxy-tests --test deploy", CI),
     ("cargo run --release --quiet -- run target/try", README),
     ("echo '{\"n\": 2}' | cargo run", README),
     ("printf '#!/bin/sh", README),
-    ("curl -s localhost:8080", README),
+    ("curl -s localhost:8080 ", KNATIVE),
+    ("curl -s localhost:8080/", README),
     ("cat > target/init.py", README),
     ("python3 target/init.py", README),
     ("mkdir -p target/zip", README),
@@ -241,7 +255,9 @@ fn of_document(text: &str) -> BTreeSet<String> {
     let mut prose = String::new();
     for line in text.lines() {
         match (line.strip_prefix("```"), is_shell) {
-            (Some(language), None) => is_shell = Some(matches!(language, "sh" | "console")),
+            (Some(language), None) => {
+                is_shell = Some(matches!(language, "sh" | "bash" | "console"))
+            }
             (Some(_), Some(_)) => is_shell = None,
             (None, Some(true)) => {
                 if let Some(end) = until {
@@ -339,6 +355,7 @@ fn commands() -> Vec<(String, String)> {
         "bench/README.md",
         "fuzz/README.md",
         "tests/images/README.md",
+        "deploy/README.md",
     ] {
         add(file, of_document(&read(file)));
     }

@@ -52,11 +52,24 @@ fn steps(block: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_commands_do_what_the_readme_shows() {
+    let ran = run_blocks("sh");
+    assert!(ran >= 5, "only {ran} commands were found");
+}
+
+#[test]
+fn the_commands_for_knative_do_what_the_readme_shows() {
+    let ran = run_blocks("bash");
+    assert!(ran >= 5, "only {ran} commands were found");
+}
+
+/// Runs the commands of the blocks of one language; the first of them starts the proxy. How many
+/// there were.
+fn run_blocks(language: &str) -> usize {
     if !tools::are_here(&["curl", "python3"]) {
-        return;
+        return usize::MAX;
     }
     let scratch = tempfile::tempdir().expect("a temporary directory");
-    let blocks = blocks(&readme(), "sh");
+    let blocks = blocks(&readme(), language);
     let (start, rest) = blocks
         .split_first()
         .expect("the first command starts the proxy");
@@ -103,10 +116,10 @@ fn the_commands_do_what_the_readme_shows() {
             ran += 1;
         }
     }
-    assert!(ran >= 5, "only {ran} commands were found");
     let pid = rustix::process::Pid::from_child(&proxy);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
     assert_eq!(proxy.wait().expect("our child").code(), Some(0));
+    ran
 }
 
 #[test]
