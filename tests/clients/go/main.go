@@ -1,6 +1,7 @@
 // Go's client, and ReverseProxy, Knative's and Kubernetes' way to an application.
 //
 //	clients client URL     the cases, one line each
+//	clients web URL        the same against the single entrypoint
 //	clients front URL      a ReverseProxy before URL, its address on the first line
 package main
 
@@ -24,6 +25,8 @@ func main() {
 	switch os.Args[1] {
 	case "client":
 		client(os.Args[2])
+	case "web":
+		web(os.Args[2])
 	case "front":
 		front(os.Args[2])
 	}
