@@ -98,11 +98,10 @@ fn bad_flags_and_values_are_named() {
         &output,
         "FLASK_PROXY_PORT: expected a number from 0 to 65535, found \"99999\"",
     );
-    let output = command(&[])
-        .env("__OW_RUNTIME_PLATFORM", "knative")
-        .output()
-        .expect("the proxy runs");
-    assert_refused(&output, "__OW_RUNTIME_PLATFORM");
+    assert_refused(
+        &actionproxy(&["--platform", "lambda"]),
+        "--platform: expected `openwhisk` or `knative`, found \"lambda\"",
+    );
 }
 
 #[test]
