@@ -13,7 +13,7 @@ use crate::error::InitError;
 
 use super::install::{NEW_STUB, sync};
 
-/// Text that stands for an action until one is initialised: see [`Action::open`].
+/// Text that stands for an action until one is initialised: see [`Action::open`](crate::Action::open).
 ///
 /// A file is known as the stub by its whole text, or by [`Stub::MARKER`] as its second line: then
 /// it may differ, as one does that a proxy at another path wrote, and is brought up to date.

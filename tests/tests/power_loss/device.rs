@@ -9,11 +9,15 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actionproxy_tests::files::base64;
+use actionproxy_tests::wait::LIMIT;
 use actionproxy_tests::{Proxy, eventually, request, tools};
 use rustix::process::Signal;
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use super::disk::{self, Tree};
 use super::{NEW, OLD, archive, write};
@@ -79,8 +83,17 @@ impl Drop for Mounted {
             let status = Command::new("umount").arg(how).arg(&self.0).status();
             status.is_ok_and(|status| status.success())
         };
-        // What is still busy goes when it ends.
-        let _ = unmount("-q") || unmount("-l");
+        // A process that another test is just starting has copies of our descriptors until it
+        // becomes its program.
+        let until = Instant::now() + LIMIT;
+        while !unmount("-q") {
+            if Instant::now() > until {
+                // What is still busy then goes when it ends.
+                unmount("-l");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 }
 
@@ -129,22 +142,21 @@ fn make(kind: &FileSystem, dir: &Path) -> PathBuf {
     image
 }
 
-/// A copy of what is on the disk at one moment.
-fn copy(image: &Path, to: &Path) {
+/// A copy of what is on the disk at one moment. A file of its own each time: a loop device that is
+/// not released yet is taken again for a file that it has, with what it remembers of that.
+fn copy(image: &Path, scratch: &Path) -> NamedTempFile {
     eventually("the disk to be still while it is copied", || {
-        let written = |path: &Path| {
-            let metadata = fs::metadata(path).expect("the image");
+        let written = || {
+            let metadata = fs::metadata(image).expect("the image");
             (metadata.mtime(), metadata.mtime_nsec(), metadata.blocks())
         };
-        let before = written(image);
-        let copied = Command::new("cp")
-            .arg("--sparse=always")
-            .arg(image)
-            .arg(to)
-            .status();
+        let before = written();
+        let to = NamedTempFile::new_in(scratch).expect("a file");
+        let mut cp = Command::new("cp");
+        let copied = cp.arg("--sparse=always").arg(image).arg(to.path()).status();
         assert!(copied.expect("cp runs").success());
-        (written(image) == before).then_some(())
-    });
+        (written() == before).then_some(to)
+    })
 }
 
 /// What became of an init.
@@ -234,8 +246,8 @@ fn init(action_dir: &Path, flags: &[&str], step: usize, code: &[u8], scratch: &P
 }
 
 /// What a proxy finds on a copy of the image: the tree that it leaves, and what runs.
-fn found(kind: &FileSystem, copy: &Path, name: &str, scratch: &Path) -> (Tree, String) {
-    let mounted = Mounted::new(copy, &scratch.join("crashed"), kind.copy_options);
+fn found(kind: &FileSystem, copy: &NamedTempFile, name: &str, scratch: &Path) -> (Tree, String) {
+    let mounted = Mounted::new(copy.path(), &scratch.join("crashed"), kind.copy_options);
     let action_dir = mounted.0.join(name);
     let mut proxy = Proxy::start_on(&action_dir);
     let result = proxy.result(json!({}));
@@ -244,6 +256,9 @@ fn found(kind: &FileSystem, copy: &Path, name: &str, scratch: &Path) -> (Tree, S
 }
 
 fn outlives_a_loss_of_power_at_every_step(kind: &FileSystem) {
+    // mount(8) takes whatever loop device was free when it looked, and so does the next.
+    static LOOP_DEVICES: Mutex<()> = Mutex::new(());
+    let _alone = LOOP_DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
     if !may_mount(kind) {
         return;
     }
@@ -259,7 +274,6 @@ fn outlives_a_loss_of_power_at_every_step(kind: &FileSystem) {
 
     let image = make(kind, scratch);
     let mounted = Mounted::new(&image, &scratch.join("mounted"), kind.options);
-    let crashed = scratch.join("crashed-image");
     let prepare = |name: &str| {
         let action_dir = mounted.0.join(name);
         Proxy::start_on(&action_dir).init_binary(&old_code);
@@ -277,8 +291,7 @@ fn outlives_a_loss_of_power_at_every_step(kind: &FileSystem) {
                 file.write_all(name.as_bytes()).expect("room");
                 file.sync_all().expect("a sync");
             }
-            copy(&image, &crashed);
-            let found = found(kind, &crashed, &name, scratch);
+            let found = found(kind, &copy(&image, scratch), &name, scratch);
             let at = format!("at step {step}, {outcome:?}, another's sync {synced_by_another}");
             if found == new {
                 there += 1;
@@ -305,8 +318,7 @@ fn outlives_a_loss_of_power_at_every_step(kind: &FileSystem) {
         let name = format!("not-durable-{n}");
         let outcome = init(&prepare(&name), &[], usize::MAX >> 48, &code, scratch);
         assert_eq!(outcome, Init::Answered);
-        copy(&image, &crashed);
-        found(kind, &crashed, &name, scratch) != new
+        found(kind, &copy(&image, scratch), &name, scratch) != new
     });
     assert!(
         lost,
