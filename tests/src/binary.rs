@@ -1,7 +1,7 @@
 //! The programs under test, built once as users get them: in release mode.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The proxy.
@@ -25,6 +25,16 @@ pub fn example(package: &str, name: &str) -> PathBuf {
     build(&["-p", package, "--example", name])
         .join("examples")
         .join(name)
+}
+
+/// The proxy, without the variables of whoever runs the tests, and with nothing on stdin.
+pub fn command() -> Command {
+    let mut command = Command::new(proxy());
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null());
+    command
 }
 
 /// Builds and returns the directory of what was built.

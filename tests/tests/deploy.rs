@@ -23,7 +23,7 @@ fn deploy() -> PathBuf {
 }
 
 fn help() -> String {
-    let output = Command::new(binary::proxy())
+    let output = binary::command()
         .arg("--help")
         .output()
         .expect("the proxy runs");

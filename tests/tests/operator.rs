@@ -238,7 +238,7 @@ fn a_port_in_use_is_a_line_and_status_2() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
     let dir = tempfile::tempdir().expect("a directory");
-    let output = Command::new(binary::proxy())
+    let output = binary::command()
         .args([
             "--host",
             "127.0.0.1",

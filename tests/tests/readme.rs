@@ -124,7 +124,7 @@ fn run_blocks(language: &str) -> usize {
 
 #[test]
 fn the_configuration_table_is_what_help_says() {
-    let help = Command::new(binary::proxy())
+    let help = binary::command()
         .arg("--help")
         .output()
         .expect("the proxy runs");

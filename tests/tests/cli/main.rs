@@ -5,19 +5,14 @@ mod start;
 mod variables;
 
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use actionproxy_tests::proxy::free_address;
 use actionproxy_tests::{Proxy, binary};
 
-/// The proxy, without the variables of whoever runs the tests, and with nothing on stdin.
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary::proxy());
-    command
-        .args(arguments)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .stdin(Stdio::null());
+    let mut command = binary::command();
+    command.args(arguments);
     command
 }
 

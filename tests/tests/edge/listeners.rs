@@ -16,6 +16,9 @@ use super::*;
 /// (sd_listen_fds(3)). `pid` is what `LISTEN_PID` shall be, in the shell's words.
 fn handing_over(socket: OwnedFd, pid: &str, action_dir: &Path) -> Command {
     let mut command = Command::new("sh");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
     let script = format!("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID={pid} exec \"$@\"");
     command.args(["-c", &script, "sh"]).arg(binary::proxy());
     command.arg("--action-dir").arg(action_dir).stdin(socket);
@@ -125,7 +128,7 @@ fn what_was_handed_over_and_is_no_listener_is_refused() {
 }
 
 fn on_unix(path: &Path, action_dir: &Path) -> Command {
-    let mut command = Command::new(binary::proxy());
+    let mut command = binary::command();
     command
         .arg("--listen")
         .arg(format!("unix:{}", path.display()));
@@ -189,11 +192,11 @@ fn what_is_no_socket_is_not_replaced() {
 #[test]
 fn a_place_to_listen_that_is_none_is_refused() {
     for place in ["udp:1", "unix:", "unix"] {
-        let mut command = Command::new(binary::proxy());
+        let mut command = binary::command();
         assert_refused(command.args(["--listen", place]), "--listen: expected");
     }
     for mode in ["rw", "1777", "888", ""] {
-        let mut command = Command::new(binary::proxy());
+        let mut command = binary::command();
         let command = command.args(["--listen", "unix:/tmp/x", "--listen-mode", mode]);
         assert_refused(command, "--listen-mode: expected");
     }
