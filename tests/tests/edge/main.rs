@@ -49,8 +49,10 @@ fn make_gate(proxy: &Proxy) -> std::path::PathBuf {
 fn init_gated(proxy: &Proxy) -> std::path::PathBuf {
     let path = make_gate(proxy);
     let gate = path.display();
+    // The one before may leave while its writer still has the pipe open: then there is nothing to
+    // read at first.
     proxy.init(&format!(
-        "#!/bin/bash\nread -r line\nread -r _ < '{gate}'\necho \"$line\"\n"
+        "#!/bin/bash\nread -r line\nuntil read -r _ < '{gate}'; do :; done\necho \"$line\"\n"
     ));
     path
 }
