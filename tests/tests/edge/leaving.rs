@@ -18,7 +18,7 @@ fn start() -> (Proxy, std::path::PathBuf) {
     let proxy = Proxy::start();
     let gate = make_gate(&proxy);
     proxy.init(&format!(
-        "#!/bin/bash\nread -r line\necho \"ran $line\" >&2\nread -r _ < '{}'\necho \"$line\"\n",
+        "#!/bin/bash\nread -r line\necho \"ran $line\" >&2\nuntil read -r _ < '{}'; do :; done\necho \"$line\"\n",
         gate.display()
     ));
     (proxy, gate)
