@@ -1,4 +1,15 @@
-//! What the allocator keeps.
+//! What the allocator keeps, and where.
+
+/// Heaps that threads allocate from. One on 32-bit machines, where the library of the coroutines'
+/// queues (may_queue 0.1.24) marks a pointer to a block by its bit 63, which is bit 31 there: a block at
+/// or above 2 GiB is lost. A second heap would be mapped at the upper end of the address space, which
+/// is above that on 32-bit Arm and x86; the first lies right behind the program.
+#[cfg(target_env = "gnu")]
+const HEAPS: libc::c_int = if cfg!(target_pointer_width = "32") {
+    1
+} else {
+    2
+};
 
 /// Sets how the GNU allocator keeps memory: blocks that a usual message needs are kept for the next
 /// one, for getting them anew takes a page fault for each of their pages; larger ones are not.
@@ -12,7 +23,7 @@ pub(crate) fn bound_kept_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 4 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 8 << 20);
-        libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_ARENA_MAX, HEAPS);
     }
 }
 
