@@ -16,6 +16,8 @@ usage: actionproxy-bench [OPTION]... [FIGURE]...
 
 figures (all of them where none is named):
   run       /run against the bare process, by kind of action and size of argument
+  action-loop
+            /run in front of one process for all activations; its init and memory
   overhead  the same without the executable: HTTP, hand-over, platform
   start     start of the process to the first connection and to the first answered /init
   memory    resident memory: idle, after activations, with idle connections
@@ -109,7 +111,7 @@ fn value(parser: &mut lexopt::Parser) -> Result<String, String> {
 }
 
 fn peer(name: String, how: How) -> Subject {
-    Subject { name, how }
+    Subject::new(name, how)
 }
 
 /// `NAME=REST`, where the name is one word; else all of it is the rest.

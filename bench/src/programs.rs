@@ -112,6 +112,31 @@ impl Answering {
     }
 }
 
+/// One loop that answers each question with a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looping {
+    C,
+    Python,
+}
+
+impl Looping {
+    pub(crate) const ALL: [Looping; 2] = [Looping::C, Looping::Python];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Looping::C => "C",
+            Looping::Python => "Python",
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Looping::C => "loop",
+            Looping::Python => "loop.py",
+        }
+    }
+}
+
 impl Actions {
     /// Compiles them.
     ///
@@ -134,12 +159,19 @@ impl Actions {
         compile("answer.c", Answering::StaticC.file(), &["-static"])?;
         compile("answer.c", Answering::DynamicC.file(), &[])?;
         compile("logs.c", "logs", &["-static"])?;
+        compile("loop.c", Looping::C.file(), &["-static"])?;
+        let script = fs::read(source_of("loop.py")).map_err(|e| format!("loop.py: {e}"))?;
+        actionproxy_tests::proxy::write_executable(&actions.path("loop.py"), &script);
         let script = fs::read(source_of("answer.sh")).map_err(|e| format!("answer.sh: {e}"))?;
         actionproxy_tests::proxy::write_executable(&actions.path("answer.sh"), &script);
         Ok(actions)
     }
 
     pub(crate) fn answering(&self, which: Answering) -> PathBuf {
+        self.path(which.file())
+    }
+
+    pub(crate) fn looping(&self, which: Looping) -> PathBuf {
         self.path(which.file())
     }
 

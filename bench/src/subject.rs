@@ -25,6 +25,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Subject {
     pub name: String,
     pub how: How,
+    /// Of a binary of this project alone.
+    flags: Vec<&'static str>,
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 /// How it is reached.
@@ -51,11 +54,29 @@ pub(crate) struct Running {
 }
 
 impl Subject {
-    pub(crate) fn binary(name: &str, path: &Path) -> Self {
+    pub(crate) fn new(name: String, how: How) -> Self {
         Subject {
-            name: name.to_owned(),
-            how: How::Binary(path.to_path_buf()),
+            name,
+            how,
+            flags: Vec::new(),
+            variables: Vec::new(),
         }
+    }
+
+    /// Started with this flag, if it is a binary of this project.
+    pub(crate) fn with_flag(mut self, flag: &'static str) -> Self {
+        self.flags.push(flag);
+        self
+    }
+
+    /// Started with this variable.
+    pub(crate) fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
+        self
+    }
+
+    pub(crate) fn binary(name: &str, path: &Path) -> Self {
+        Self::new(name.to_owned(), How::Binary(path.to_path_buf()))
     }
 
     /// Starts it, and does not wait for anything.
@@ -80,6 +101,7 @@ impl Subject {
                     .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
                     .arg("--action-dir")
                     .arg(&action_dir)
+                    .args(&self.flags)
                     .env_clear();
                 (command, address, Some(action_dir))
             }
@@ -96,6 +118,7 @@ impl Subject {
         command
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("PROXY_ALLOW_REINIT", "1")
+            .envs(self.variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());

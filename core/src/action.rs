@@ -2,12 +2,13 @@
 
 use std::sync::OnceLock;
 
-use crate::config::{Config, Reinit, VerifyPolicy};
+use crate::config::{Config, InstanceKind, Reinit, VerifyPolicy};
 use crate::error::{InitError, RunError, VerifyError};
-use crate::init::Init;
 use crate::init::install::{self, record, sync};
 use crate::init::stub::{self, Stub};
 use crate::init::verify::{Executable, Recorded};
+use crate::init::{Init, Ready};
+use crate::instance::Instance;
 use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
 use crate::run::env::Environment;
 use crate::run::spawn::Parent;
@@ -15,6 +16,10 @@ use crate::run::status::MemoryGroup;
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 use crate::runner::ActionRunner;
+
+mod resident;
+
+pub use resident::Built;
 
 /// One action in its directory.
 ///
@@ -33,6 +38,7 @@ pub struct Action {
     memory: OnceLock<Option<MemoryGroup>>,
     origin: Origin,
     state: State,
+    instance: Instance,
 }
 
 /// Where what stands at the executable's path comes from.
@@ -75,6 +81,9 @@ impl Action {
     /// digest out), and it is not for code that brings no executable. The action is not
     /// initialised by it: the environment of that init is gone.
     ///
+    /// With [`InstanceKind::Resident`] there is nothing to clear, no record and no stub: a directory
+    /// that an earlier action lies in stays, and the next init has another.
+    ///
     /// # Errors
     /// [`InitError::Io`] where the directory cannot be used.
     pub fn open(
@@ -84,6 +93,14 @@ impl Action {
         stop: Stop,
     ) -> Result<Self, InitError> {
         sync::make_dir(config.durability, &config.action_dir)?;
+        if let InstanceKind::Resident(_) = config.instance {
+            return Ok(Action {
+                instance: Instance::Resident(None),
+                // Nothing that stands there is ever run.
+                origin: Origin::Stub,
+                ..Self::existing(config, runner, stop)
+            });
+        }
         install::recover(&config.action_dir, config.durability)?;
         let (origin, earlier) = match stub::put(&config, stub)? {
             stub::Put::Stands => {
@@ -109,10 +126,12 @@ impl Action {
             memory: OnceLock::new(),
             origin,
             state: State::Opened(earlier),
+            instance: Instance::Process,
         })
     }
 
-    /// An action whose executable stands already and is to be run as it is. Touches no file.
+    /// An action whose executable stands already and is to be run as it is, in a process for each
+    /// activation. Touches no file.
     pub fn existing(config: Config, runner: impl ActionRunner + 'static, stop: Stop) -> Self {
         Action {
             environment: Environment::new(config.env.iter().cloned()),
@@ -123,6 +142,7 @@ impl Action {
             memory: OnceLock::new(),
             origin: Origin::Found,
             state: State::Opened(Earlier::None),
+            instance: Instance::Process,
         }
     }
 
@@ -140,11 +160,29 @@ impl Action {
     ///
     /// # Errors
     /// [`InitError`]; the action is then what it was before.
-    pub fn init(&mut self, mut request: InitRequest, logs: &mut Logs<'_>) -> Result<(), InitError> {
+    pub fn init(&mut self, request: InitRequest, logs: &mut Logs<'_>) -> Result<(), InitError> {
         if self.is_initialized() && self.config.reinit == Reinit::Refuse {
             return Err(InitError::AlreadyInitialized);
         }
         self.parent.look_again();
+        let (mut ready, environment) = self.prepare(request, logs)?;
+        if let Some(place) = ready.place.take() {
+            return self.start(place, ready, environment, logs);
+        }
+        self.environment = environment;
+        if ready.brought_executable {
+            self.origin = Origin::Init;
+        }
+        self.state = State::Initialized(ready.recorded);
+        Ok(())
+    }
+
+    /// All of an init that leaves the action as it is.
+    fn prepare(
+        &self,
+        mut request: InitRequest,
+        logs: &mut Logs<'_>,
+    ) -> Result<(Ready, Environment), InitError> {
         let mut environment = Environment::new(self.config.env.iter().cloned());
         for (name, value) in std::mem::take(&mut request.env) {
             environment.set(name, value);
@@ -161,12 +199,7 @@ impl Action {
             logs,
         }
         .run(request)?;
-        self.environment = environment;
-        if ready.brought_executable {
-            self.origin = Origin::Init;
-        }
-        self.state = State::Initialized(ready.recorded);
-        Ok(())
+        Ok((ready, environment))
     }
 
     /// Runs one activation. May be called from several threads at once.
@@ -190,6 +223,11 @@ impl Action {
     }
 
     fn verified_run(&self, request: RunRequest, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+        match &self.instance {
+            Instance::Process => {}
+            Instance::Resident(None) => return Err(RunError::NotInitialized),
+            Instance::Resident(Some(resident)) => return self.ask(resident, request, logs),
+        }
         let path = self.config.executable_path();
         let executable = Executable {
             path: &path,
@@ -201,26 +239,29 @@ impl Action {
         let environment = self.runner.env(self.environment.clone(), &request);
         let skipped = environment.skipped();
         note_names(skipped.get(already_skipped..).unwrap_or_default(), logs);
-        let configured = self.config.process.timeout.map(TimeLimit::Timeout);
-        let time_limit = [configured, request.time_limit]
-            .into_iter()
-            .flatten()
-            .min_by_key(|limit| limit.duration());
         let activation = Activation {
             working_dir: self.config.working_dir(),
             executable: path,
             argument: request.argument,
             environment,
             limits: &self.config.process,
-            time_limit,
+            time_limit: self.time_limit(request.time_limit),
             stop: &self.stop,
             parent: &self.parent,
             memory: self
                 .memory
                 .get_or_init(MemoryGroup::of_this_process)
                 .as_ref(),
+            resident: None,
         };
         self.runner.run(activation, logs)
+    }
+
+    /// The shorter of the configured limit and the activation's own.
+    fn time_limit(&self, own: Option<TimeLimit>) -> Option<TimeLimit> {
+        let configured = self.config.process.timeout.map(TimeLimit::Timeout);
+        let limits = [configured, own].into_iter().flatten();
+        limits.min_by_key(|limit| limit.duration())
     }
 
     /// The executable as it has to be, where that is known and asked for.

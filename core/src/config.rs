@@ -12,9 +12,13 @@ pub struct Config {
     /// The directory that holds the action: archives are unpacked into it and the executable
     /// runs with it as its working directory. Default: `/action`.
     pub action_dir: PathBuf,
+    /// What runs the activations. Default: a process for each.
+    pub instance: InstanceKind,
     /// The file, relative to `action_dir`, that text code is written to. Default: `exec`.
+    /// [`InstanceKind::Resident`] has its own.
     pub source: PathBuf,
     /// The file, relative to `action_dir`, that is run. Default: `exec`.
+    /// [`InstanceKind::Resident`] has its own.
     pub executable: PathBuf,
     /// The environment that every action starts from, usually the proxy's own. Default: empty.
     pub env: Vec<(OsString, OsString)>,
@@ -34,6 +38,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             action_dir: PathBuf::from("/action"),
+            instance: InstanceKind::Process,
             source: PathBuf::from("exec"),
             executable: PathBuf::from("exec"),
             env: Vec::new(),
@@ -67,6 +72,44 @@ impl Config {
             .parent()
             .map_or_else(|| self.action_dir.clone(), Path::to_path_buf)
     }
+}
+
+/// What runs the activations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceKind {
+    /// A process for each: its argument is its input, the last line of its stdout the result.
+    Process,
+    /// One process for all: it reads each activation as a line on stdin and writes the result as a
+    /// line on descriptor 3. That is OpenWhisk's ActionLoop.
+    ///
+    /// Each init has a directory of its own, `N` in the action directory, one more than the highest
+    /// number there: code is received in `N/src`, where text becomes the file `exec`, and what is
+    /// run is `N/bin/exec`. So what ran before keeps its files until another takes its place. Such
+    /// a directory goes when its init fails or another replaces it.
+    Resident(ResidentConfig),
+}
+
+/// How a resident process is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResidentConfig {
+    /// When it counts as started.
+    pub greeting: Greeting,
+    /// What `bin/exec.env` has to hold, white space at its ends aside. `None`: it need not be there.
+    pub execution_env: Option<String>,
+    /// A zip that holds `META-INF/MANIFEST.MF` is not unpacked but kept whole in `src` under this
+    /// name. `None`: it is unpacked like any other.
+    pub keep_jar: Option<PathBuf>,
+}
+
+/// When a resident process counts as started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Greeting {
+    /// When its first line on descriptor 3 is a JSON object with `"ok": true`. It may take as long as
+    /// init may.
+    Ack,
+    /// When it has written a line to descriptor 3, or lived for so long. There is no other sign of
+    /// life before it is asked something.
+    LivesFor(Duration),
 }
 
 /// Whether init may replace an action that is already initialised.

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::Greeting;
 use crate::digest::Digest;
 use crate::init::contents::Contents;
 use crate::limits::explained;
@@ -62,7 +63,11 @@ pub enum InitError {
     NoExecutable(Contents),
     /// There is nothing fit to run.
     Verify(VerifyError),
-    /// A hook took longer than the limit.
+    /// No code came, and a resident process needs some.
+    NoCode,
+    /// The resident process could not be started.
+    Start(StartError),
+    /// A hook, or the start of the resident process, took longer than the limit.
     TimedOut {
         /// The limit.
         limit: Duration,
@@ -82,7 +87,8 @@ impl InitError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            InitError::AlreadyInitialized => Fault::Caller,
+            InitError::AlreadyInitialized | InitError::NoCode => Fault::Caller,
+            InitError::Start(e) => e.fault(),
             InitError::Decode { .. }
             | InitError::Checksum { .. }
             | InitError::Unpack { .. }
@@ -128,6 +134,8 @@ impl fmt::Display for InitError {
             InitError::Hook { hook, source } => write!(f, "{hook} failed: {source}"),
             InitError::NoExecutable(contents) => contents.fmt(f),
             InitError::Verify(e) => e.fmt(f),
+            InitError::NoCode => f.write_str("there is no code"),
+            InitError::Start(e) => e.fmt(f),
             InitError::TimedOut { limit } => {
                 write!(f, "init was stopped after its time limit of {limit:?}")
             }
@@ -147,6 +155,7 @@ impl std::error::Error for InitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             InitError::Verify(e) => Some(e),
+            InitError::Start(e) => Some(e),
             InitError::Io { source, .. } => Some(source),
             _ => None,
         }
@@ -318,6 +327,91 @@ pub enum SpawnStep {
     Execute,
 }
 
+/// Why a resident process could not be started. What ran before it still runs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// `exec.env` is missing, or does not hold what it has to.
+    OtherEnvironment {
+        /// The file.
+        path: PathBuf,
+        /// What it has to hold.
+        expected: String,
+        /// What it holds, white space at its ends aside. `None`: there is no such file.
+        found: Option<String>,
+    },
+    /// The process could not be started, or not be waited for.
+    Run(Box<RunError>),
+    /// It ended, or closed descriptor 3, before it counted as started.
+    Ended {
+        /// When it should have counted as started.
+        greeting: Greeting,
+        /// How it ended.
+        ended: Ended,
+    },
+    /// Its first line on descriptor 3 is no ack.
+    BadAck {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It took longer than the limit of init or of the run that needed it.
+    TimedOut,
+}
+
+impl StartError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            StartError::Run(e) => e.fault(),
+            _ => Fault::Action,
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::OtherEnvironment {
+                path,
+                expected,
+                found,
+            } => {
+                let path = path.display();
+                match found {
+                    None => write!(f, "there is no {path}; expected it to hold {expected:?}"),
+                    Some(found) => write!(f, "{path}: expected {expected:?}, found {found:?}"),
+                }
+            }
+            StartError::Run(e) => e.fmt(f),
+            StartError::Ended { ended, .. } => {
+                write!(f, "{ended} before it counted as started")
+            }
+            StartError::BadAck { reason } => {
+                write!(f, "the first line on descriptor 3 is no ack: {reason}")
+            }
+            StartError::TimedOut => f.write_str("the action did not start within its time limit"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Run(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+/// In which activation a resident process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// In the one that has no result now.
+    Now,
+    /// In an earlier one, or between two.
+    Earlier,
+}
+
 /// Why an activation has no result.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -343,6 +437,24 @@ pub enum RunError {
         ended: Ended,
         /// What else was found out: about the executable, the limit that was reached, the argument.
         hint: Option<String>,
+    },
+    /// There is no resident process: no init has succeeded.
+    NotInitialized,
+    /// The resident process ended without a result.
+    Ended {
+        /// In which activation.
+        when: When,
+        /// How.
+        ended: Ended,
+        /// What was wrong before that, where it did not end by itself.
+        reason: Option<&'static str>,
+    },
+    /// The resident process could not be started again.
+    Restart(StartError),
+    /// The line on descriptor 3 is no JSON object or array.
+    BadLine {
+        /// What is wrong with it.
+        reason: String,
     },
     /// The result line is over the limit.
     ResultTooLarge {
@@ -385,6 +497,10 @@ impl RunError {
             | RunError::ResultTooLarge { .. }
             | RunError::TimedOut { .. }
             | RunError::Stopped
+            | RunError::NotInitialized
+            | RunError::Ended { .. }
+            | RunError::Restart(_)
+            | RunError::BadLine { .. }
             | RunError::Io { .. } => None,
         }
     }
@@ -393,6 +509,7 @@ impl RunError {
     pub fn fault(&self) -> Fault {
         match self {
             RunError::Io { .. } => Fault::Host,
+            RunError::Restart(e) => e.fault(),
             _ => Fault::Action,
         }
     }
@@ -425,6 +542,23 @@ impl fmt::Display for RunError {
                     None => Ok(()),
                 }
             }
+            RunError::NotInitialized => f.write_str("no action is initialized"),
+            RunError::Ended {
+                when,
+                ended,
+                reason,
+            } => {
+                if let Some(reason) = reason {
+                    write!(f, "{reason}; ")?;
+                }
+                ended.fmt(f)?;
+                f.write_str(match when {
+                    When::Now => ", without a result",
+                    When::Earlier => ", before this activation",
+                })
+            }
+            RunError::Restart(e) => write!(f, "failed to start the action again: {e}"),
+            RunError::BadLine { reason } => f.write_str(reason),
             RunError::ResultTooLarge { limit } => {
                 write!(f, "the result line is over the limit of {limit} bytes")
             }
@@ -450,6 +584,7 @@ impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             RunError::Verify(e) => Some(e),
+            RunError::Restart(e) => Some(e),
             RunError::Spawn { source, .. } | RunError::Io { source, .. } => Some(source),
             _ => None,
         }

@@ -38,19 +38,25 @@
 //! ```
 
 mod action;
+mod compiler;
 pub mod config;
 mod digest;
 pub mod error;
 pub mod init;
+mod instance;
 pub mod limits;
 pub mod message;
 pub mod run;
 mod runner;
 
-pub use action::Action;
-pub use config::{Config, Durability, ProcessLimits, Reinit, UnpackLimits, VerifyPolicy};
+pub use action::{Action, Built};
+pub use compiler::CompilerRunner;
+pub use config::{
+    Config, Durability, Greeting, InstanceKind, ProcessLimits, Reinit, ResidentConfig,
+    UnpackLimits, VerifyPolicy,
+};
 pub use digest::Digest;
-pub use error::{Fault, HookError, InitError, RunError, SpawnStep, VerifyError};
+pub use error::{Fault, HookError, InitError, RunError, SpawnStep, StartError, VerifyError, When};
 pub use init::stub::Stub;
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};

@@ -35,6 +35,17 @@ pub enum Code {
     /// Base64 of either alphabet, line breaks allowed, of a zip, a tar.gz, an ELF executable or a `#!` script.
     /// It is decoded in place: the buffer is not copied.
     Base64(Vec<u8>),
+    /// What base64 would hold, decoded.
+    Bytes(Vec<u8>),
+}
+
+impl Code {
+    /// Whether nothing was received.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Code::Text(bytes) | Code::Base64(bytes) | Code::Bytes(bytes) => bytes.is_empty(),
+        }
+    }
 }
 
 /// One activation.

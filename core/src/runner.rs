@@ -1,5 +1,6 @@
 //! The hooks: what a language runtime may do its own way, each with its default.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -9,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::error::{HookError, RunError, VerifyError};
+use crate::init::place::Paths;
 use crate::init::verify::Executable;
 use crate::message::{InitRequest, Outcome, RunRequest};
 use crate::run::collect::{self, Collected, Cut, Limits};
 use crate::run::env::Environment;
 use crate::run::spawn::{Parent, Program};
-use crate::run::status::{Ended, MemoryGroup};
+use crate::run::status::{Cause, Ended, MemoryGroup};
 use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 
@@ -116,6 +118,7 @@ impl ActionRunner for NativeRunner {}
 /// here is installed, and a path to it that a build writes down will not hold afterwards.
 pub struct Staged<'a, 'l> {
     pub(crate) dir: &'a Path,
+    pub(crate) paths: &'a Paths,
     pub(crate) config: &'a Config,
     pub(crate) request: &'a InitRequest,
     pub(crate) environment: &'a Environment,
@@ -133,12 +136,12 @@ impl<'l> Staged<'_, 'l> {
 
     /// The file that text code was written to.
     pub fn source(&self) -> PathBuf {
-        self.dir.join(&self.config.source)
+        self.paths.source()
     }
 
     /// The file that has to be there, executable, when `build` is done.
     pub fn executable(&self) -> PathBuf {
-        self.dir.join(&self.config.executable)
+        self.paths.executable()
     }
 
     /// Where the action will stand, and where the previous one stands now.
@@ -182,6 +185,49 @@ impl<'l> Staged<'_, 'l> {
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<(), HookError> {
         let program = program.as_ref();
+        let name = program.to_string_lossy();
+        match self.drive(program, arguments, None)? {
+            (Ended::Exited(0), _) => Ok(()),
+            (ended @ Ended::Exited(status), cause) => Err(match ended.words_behind_status(cause) {
+                Some(words) => format!("`{name}` exited with status {status}: {words}").into(),
+                None => format!("`{name}` exited with status {status}").into(),
+            }),
+            (Ended::Signaled(killed), _) => Err(format!("`{name}` was {killed}").into()),
+        }
+    }
+
+    /// The same, but that what the tool prints comes back and is not in the logs: both streams as
+    /// one, in the order in which they were read, no more than `max_bytes`.
+    ///
+    /// # Errors
+    /// The tool could not be started, or passed the limit. How it ended is for the caller to judge.
+    pub fn tool_output<A: AsRef<OsStr>>(
+        &mut self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = A>,
+        max_bytes: usize,
+    ) -> Result<(Ended, Vec<u8>), HookError> {
+        let printed = RefCell::new(Vec::new());
+        let sink = || Kept {
+            printed: &printed,
+            max_bytes,
+        };
+        let (mut stdout, mut stderr) = (sink(), sink());
+        let mut logs = Logs {
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
+        let (ended, _) = self.drive(program.as_ref(), arguments, Some(&mut logs))?;
+        Ok((ended, printed.into_inner()))
+    }
+
+    /// Runs a tool with its output in `logs`, or in those of the init.
+    fn drive<A: AsRef<OsStr>>(
+        &mut self,
+        program: &OsStr,
+        arguments: impl IntoIterator<Item = A>,
+        logs: Option<&mut Logs<'_>>,
+    ) -> Result<(Ended, Cause), HookError> {
         let arguments: Vec<OsString> = arguments
             .into_iter()
             .map(|a| a.as_ref().to_os_string())
@@ -204,42 +250,58 @@ impl<'l> Staged<'_, 'l> {
             late_result: None,
             memory: memory.as_ref().and_then(MemoryGroup::watch),
         };
-        let name = program.to_string_lossy();
-        let mut stdout = Unheld { is_partial: false };
-        let collected = collect::collect(child, &[], &limits, self.stop, &mut stdout, self.logs);
-        if stdout.is_partial {
-            let _ = self.logs.stdout.write_all(b"\n");
-        }
-        match collected? {
-            Collected {
-                cut: Some(Cut::TimedOut),
-                ..
-            } => Err(HookError::timed_out()),
-            Collected { cut: Some(_), .. } => Err(format!("`{name}` was stopped").into()),
-            Collected {
-                ended: Ended::Exited(0),
-                ..
-            } => Ok(()),
-            Collected {
-                ended: ended @ Ended::Exited(status),
-                cause,
-                ..
-            } => Err(match ended.words_behind_status(cause) {
-                Some(words) => format!("`{name}` exited with status {status}: {words}").into(),
-                None => format!("`{name}` exited with status {status}").into(),
-            }),
-            Collected {
-                ended: Ended::Signaled(killed),
-                ..
-            } => Err(format!("`{name}` was {killed}").into()),
+        let mut stdout = Unheld::default();
+        let collected = match logs {
+            Some(logs) => collect::collect(child, &[], &limits, self.stop, &mut stdout, logs),
+            None => {
+                let logs = &mut *self.logs;
+                let collected = collect::collect(child, &[], &limits, self.stop, &mut stdout, logs);
+                stdout.end_line(logs);
+                collected
+            }
+        };
+        let Collected { ended, cause, cut } = collected?;
+        match cut {
+            None => Ok((ended, cause)),
+            Some(Cut::TimedOut) => Err(HookError::timed_out()),
+            Some(_) => Err(format!("`{}` was stopped", program.to_string_lossy()).into()),
         }
     }
 }
 
-/// A tool's stdout is log from its first byte to its last.
-struct Unheld {
+/// Keeps what is written, up to a limit.
+struct Kept<'a> {
+    printed: &'a RefCell<Vec<u8>>,
+    max_bytes: usize,
+}
+
+impl Write for Kept<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut printed = self.printed.borrow_mut();
+        let room = self.max_bytes.saturating_sub(printed.len());
+        printed.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The stdout of a tool, or of a process that ends, is log from its first byte to its last.
+#[derive(Default)]
+pub(crate) struct Unheld {
     /// Whether the final byte so far is not a newline.
-    is_partial: bool,
+    pub is_partial: bool,
+}
+
+impl Unheld {
+    /// Completes the last line.
+    pub(crate) fn end_line(self, logs: &mut Logs<'_>) {
+        if self.is_partial {
+            let _ = logs.stdout.write_all(b"\n");
+        }
+    }
 }
 
 impl collect::Stdout for Unheld {

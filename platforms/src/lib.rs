@@ -9,6 +9,7 @@
 //! One module a contract; each owns its table of statuses and texts. What HTTP itself refuses (a
 //! path that no contract names, a method, a body without end) is refused before it comes here.
 
+pub mod action_loop;
 mod invoker;
 pub mod knative;
 mod message;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use actionproxy_core::{InitError, InitRequest, Outcome, RunError, RunRequest};
 
+pub use action_loop::{ActionLoop, InitErrors};
 pub use knative::Knative;
 pub use openwhisk::OpenWhisk;
 pub use reply::{EndOfLogs, LogLine, Reply};

@@ -9,6 +9,7 @@ use actionproxy_platforms::knative::{Argument, Dedication, METHODS};
 use actionproxy_platforms::{Contract, EndOfLogs, Knative, OpenWhisk};
 use serde_json::value::RawValue;
 
+use crate::action_loop;
 use crate::options::{Options, Platform};
 
 /// What is served.
@@ -26,6 +27,13 @@ pub(crate) struct Served {
 /// # Errors
 /// One line that says why the code cannot be had.
 pub(crate) fn choose(options: &mut Options) -> Result<Served, String> {
+    if options.action_loop.is_served {
+        return Ok(Served {
+            contract: Arc::new(action_loop::contract(options)),
+            prepared: None,
+            warnings: Vec::new(),
+        });
+    }
     let mut warnings = Vec::new();
     let (contract, prepared): (Arc<dyn Contract>, _) = match options.platform {
         Platform::OpenWhisk => {

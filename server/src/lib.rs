@@ -27,7 +27,9 @@
 //!    bytes <───────────────── reply, sentinels
 //! ```
 
+mod action_loop;
 mod action_port;
+mod compile;
 mod contract;
 mod health;
 mod http;
@@ -40,6 +42,7 @@ mod process;
 mod serve;
 mod shutdown;
 mod stub;
+mod wake;
 mod workers;
 
 /// How the server reads a stream of bytes; no part of its interface.
@@ -119,19 +122,31 @@ impl<R: ActionRunner + 'static> Runtime<R> {
 
 /// Prepares this process, and the options of what is to be done, for the limits it was started with.
 fn live_within_limits(mut command: Command) -> Result<Command, String> {
-    if let Command::Serve(options) | Command::Once { options, .. } = &mut command {
+    if let Command::Serve(options)
+    | Command::Once { options, .. }
+    | Command::Compile { options, .. } = &mut command
+    {
         process::survive_limits();
         process::check_stack()?;
         let lowered = process::fit_into_memory(options)?;
         let warnings = lowered.into_iter().chain(process::warning_of_time());
-        warnings.for_each(|warning| say(&warning));
+        warnings.for_each(|warning: String| say(&warning));
     }
     Ok(command)
 }
 
 fn perform(command: Command, runner: impl ActionRunner + 'static) -> Result<ExitCode, String> {
     match command {
+        Command::Serve(mut options) if options.action_loop.is_served => {
+            let runner = action_loop::runner(runner, &options.action_loop)
+                .map_err(|e| format!("OW_COMPILER: {e}"))?;
+            action_loop::configure(&mut options);
+            return serve::serve(runner, options);
+        }
         Command::Serve(options) => return serve::serve(runner, options),
+        Command::Compile { main, env, options } => {
+            return compile::run(runner, main, env.as_deref(), options);
+        }
         Command::Once {
             file,
             argument,

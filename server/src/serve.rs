@@ -14,6 +14,7 @@ use actionproxy_core::{Action, ActionRunner, InitError, Stop};
 use actionproxy_platforms::Contract;
 use rustix::process::Resource;
 
+use crate::action_loop;
 use crate::action_port::ActionPort;
 use crate::contract::{self, Served};
 use crate::http::{self, Limits, Listener, Server};
@@ -28,6 +29,8 @@ use crate::workers::Workers;
 
 /// Descriptors that are not connections: pipes of actions, epoll, the logs.
 const SPARE_DESCRIPTORS: u64 = 64;
+/// After KILL, how long replies and the action's end are waited for.
+const LAST_REPLIES: Duration = Duration::from_secs(1);
 /// The stack of a thread that only waits, in bytes.
 const SMALL_STACK: usize = 64 << 10;
 
@@ -78,7 +81,7 @@ pub(crate) fn serve(
         };
         start_operator(operator, SocketAddr::new(options.host, port))?;
     }
-    let ending = Ending::prepare(&options, &server, stop)?;
+    let ending = Ending::prepare(&options, &server, &workers, stop)?;
 
     let first = shutdown.wait(&ending.finished);
     workers.stop();
@@ -133,7 +136,9 @@ fn start_workers(
     shutdown: &Shutdown,
     metrics: Option<Arc<Metrics>>,
 ) -> Result<Arc<Workers>, String> {
-    let (sharing, most) = match options.allow_concurrent {
+    // One process answers one question after the other, whatever is allowed.
+    let overlaps = options.allow_concurrent && !options.action_loop.is_served;
+    let (sharing, most) = match overlaps {
         true => (Sharing::ByLine, options.max_concurrent),
         false => (Sharing::Alone, 1),
     };
@@ -176,11 +181,16 @@ struct Ending {
 }
 
 impl Ending {
-    fn prepare(options: &Options, server: &Arc<Server>, stop: Stop) -> Result<Self, String> {
+    fn prepare(
+        options: &Options,
+        server: &Arc<Server>,
+        workers: &Arc<Workers>,
+        stop: Stop,
+    ) -> Result<Self, String> {
         let (finished, finishing) =
             shutdown::finish_line().map_err(|e| format!("failed to start: {}", explained(&e)))?;
         let (begin, begun) = mpsc::channel();
-        let server = Arc::clone(server);
+        let (server, workers) = (Arc::clone(server), Arc::clone(workers));
         let (grace, kill_grace) = (options.grace, options.config.process.kill_grace);
         thread::Builder::new()
             .name("ending".into())
@@ -189,8 +199,9 @@ impl Ending {
                 let _ = begun.recv();
                 if !server.wait_replied(grace) {
                     stop.request();
-                    server.wait_replied(kill_grace + Duration::from_secs(1));
+                    server.wait_replied(kill_grace + LAST_REPLIES);
                 }
+                workers.end(kill_grace + LAST_REPLIES);
                 drop(finishing);
             })
             .map_err(|e| format!("failed to start a thread: {}", explained(&e)))?;
@@ -201,7 +212,10 @@ impl Ending {
 /// `--action-dir`, else `/action` where it exists, else a directory of our own.
 fn choose_action_dir(options: &mut Options) -> Result<Option<OwnDir>, String> {
     let given = options.action_dir.take();
-    let usual = || Some(PathBuf::from("/action")).filter(|dir| dir.is_dir());
+    let usual = || match options.action_loop.is_served {
+        true => Some(PathBuf::from(action_loop::ACTION_DIR)),
+        false => Some(PathBuf::from("/action")).filter(|dir| dir.is_dir()),
+    };
     if let Some(dir) = given.or_else(usual) {
         // The action runs in it: a relative path would mean something else there.
         options.config.action_dir = std::path::absolute(&dir)

@@ -4,12 +4,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use actionproxy_core::{Action, InitRequest, Logs, TimeLimit};
+use actionproxy_core::{Action, InitRequest, InstanceKind, Logs, TimeLimit};
 use actionproxy_platforms::{
     Asked, Context, Contract, Done, EndOfLogs, LogLine, Moment, Purpose, Reply, Request, Task,
 };
@@ -17,6 +18,7 @@ use actionproxy_platforms::{
 use crate::logs::LogStreams;
 use crate::metrics::{Kind, Metrics, Outcome};
 use crate::process::{self, Orphans};
+use crate::wake::Wake;
 
 /// Messages of so many bytes leave memory behind that is worth giving back.
 const LARGE: usize = 1 << 20;
@@ -74,6 +76,10 @@ pub(crate) struct Workers {
     queue: Mutex<Queue>,
     /// A job came.
     changed: Condvar,
+    /// Where an action has to be tended while no job is there: in place of `changed`.
+    wake: Option<Wake>,
+    /// The action has been ended.
+    ended: Condvar,
 }
 
 #[derive(Default)]
@@ -87,6 +93,17 @@ struct Queue {
     raw: bool,
     preparation: Preparation,
     stopping: bool,
+    /// The action is to be ended, or has been.
+    ending: Ending,
+}
+
+/// Of an action that has to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Ending {
+    #[default]
+    Not,
+    Asked,
+    Done,
 }
 
 impl Workers {
@@ -103,6 +120,11 @@ impl Workers {
         orphans: Orphans,
         metrics: Option<Arc<Metrics>>,
     ) -> io::Result<Arc<Self>> {
+        // A process that outlives its activations writes between them too.
+        let wake = match action.config().instance {
+            InstanceKind::Process => None,
+            InstanceKind::Resident(_) => Some(Wake::new()?),
+        };
         let workers = Arc::new(Workers {
             contract,
             action: RwLock::new(action),
@@ -112,6 +134,8 @@ impl Workers {
             metrics,
             queue: Mutex::default(),
             changed: Condvar::new(),
+            wake,
+            ended: Condvar::new(),
         });
         workers.add_thread(&mut workers.lock())?;
         Ok(workers)
@@ -153,7 +177,30 @@ impl Workers {
             reply_to,
         });
         drop(queue);
-        self.changed.notify_one();
+        self.tell();
+    }
+
+    /// There is something to do.
+    fn tell(&self) {
+        match &self.wake {
+            Some(wake) => wake.wake(),
+            None => self.changed.notify_one(),
+        }
+    }
+
+    /// Ends a process that outlives its activations, and waits for that, no longer than `limit`.
+    pub(crate) fn end(&self, limit: Duration) {
+        if self.wake.is_none() {
+            return;
+        }
+        let mut queue = self.lock();
+        if queue.ending == Ending::Not {
+            queue.ending = Ending::Asked;
+        }
+        self.tell();
+        let _ = self
+            .ended
+            .wait_timeout_while(queue, limit, |queue| queue.ending != Ending::Done);
     }
 
     /// The proxy's state, for `/healthz`, as JSON. Waits for nothing that an action could hold.
@@ -271,7 +318,27 @@ impl Workers {
                 queue.running += 1;
                 return Work::Job(job);
             }
+            if queue.ending == Ending::Asked {
+                drop(queue);
+                self.end_action();
+                queue = self.lock();
+                queue.ending = Ending::Done;
+                self.ended.notify_all();
+            }
             queue.idle += 1;
+            if let Some(wake) = &self.wake {
+                drop(queue);
+                let longest = Some(PAUSE).filter(|_| *handled >= LARGE);
+                let begun = Instant::now();
+                self.tend(wake, longest);
+                if longest.is_some_and(|longest| begun.elapsed() >= longest) {
+                    *handled = 0;
+                    process::return_memory();
+                }
+                queue = self.lock();
+                queue.idle -= 1;
+                continue;
+            }
             if *handled < LARGE {
                 queue = unpoisoned(self.changed.wait(queue));
                 queue.idle -= 1;
@@ -314,6 +381,31 @@ impl Workers {
             _ => Preparation::Failed,
         };
         self.changed.notify_all();
+    }
+
+    /// Hands on what the action writes, until there is something to do, or for so long.
+    fn tend(&self, wake: &Wake, longest: Option<Duration>) {
+        let (mut stdout, mut stderr) = self.logs.sinks(None);
+        let mut logs = Logs {
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
+        let action = unpoisoned(self.action.read());
+        if let Err(e) = action.tend(wake.as_fd(), longest, &mut logs) {
+            logs.note(e);
+            // No reason to be busy with it.
+            thread::sleep(PAUSE);
+        }
+        wake.clear();
+    }
+
+    fn end_action(&self) {
+        let (mut stdout, mut stderr) = self.logs.sinks(self.logs.limit_from_now(None));
+        let mut logs = Logs {
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
+        unpoisoned(self.action.write()).end(&mut logs);
     }
 
     /// One request, from its bytes to its reply, and when it has had its time; the logs have all

@@ -1,5 +1,6 @@
 //! The figures, one file each.
 
+mod action_loop;
 mod growth;
 mod init;
 mod logs;
@@ -41,6 +42,7 @@ impl Bench {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
     Run,
+    ActionLoop,
     Overhead,
     Start,
     Memory,
@@ -51,8 +53,9 @@ pub(crate) enum Figure {
 }
 
 impl Figure {
-    pub(crate) const ALL: [Figure; 8] = [
+    pub(crate) const ALL: [Figure; 9] = [
         Figure::Run,
+        Figure::ActionLoop,
         Figure::Overhead,
         Figure::Start,
         Figure::Memory,
@@ -66,6 +69,7 @@ impl Figure {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Figure::Run => "run",
+            Figure::ActionLoop => "action-loop",
             Figure::Overhead => "overhead",
             Figure::Start => "start",
             Figure::Memory => "memory",
@@ -81,6 +85,7 @@ impl Figure {
     pub(crate) fn measure(self, bench: &Bench, report: &mut Report) -> Result<(), String> {
         match self {
             Figure::Run => run::measure(bench, report),
+            Figure::ActionLoop => action_loop::measure(bench, report),
             Figure::Overhead => overhead::measure(bench, report),
             Figure::Start => start::measure(bench, report),
             Figure::Memory => memory::measure(bench, report),

@@ -24,13 +24,15 @@ pub enum Payload {
         /// The decoded bytes.
         bytes: Vec<u8>,
     },
+    /// What the base64 held is in none of the forms.
+    Unknown(Vec<u8>),
 }
 
 impl Payload {
     /// The decoded bytes: what a checksum of the code is taken over.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Payload::Text(bytes) | Payload::Binary { bytes, .. } => bytes,
+            Payload::Text(bytes) | Payload::Binary { bytes, .. } | Payload::Unknown(bytes) => bytes,
         }
     }
 }
@@ -68,32 +70,45 @@ impl Form {
 /// a byte; when what was decoded has none of the known [`Form`]s. The reason says what was found
 /// instead, where that can be told, and how to send it.
 pub fn decode(code: Code) -> Result<Payload, InitError> {
-    let refused = |reason| InitError::Decode { reason };
-    let mut bytes = match code {
+    match decode_any(code)? {
+        Payload::Unknown(bytes) if bytes.is_empty() => Err(refused("it is empty".to_owned())),
+        Payload::Unknown(bytes) => Err(refused(format!(
+            "expected a zip, a tar.gz, an ELF executable or a `#!` script, found {}",
+            foreign::describe(&bytes)
+        ))),
+        payload => Ok(payload),
+    }
+}
+
+/// The same, but that what has no known form is [`Payload::Unknown`]: a source for a compiler, as an
+/// ActionLoop proxy takes it.
+///
+/// # Errors
+/// [`InitError::Decode`] when it is no base64, or something else that was sent by mistake.
+pub fn decode_any(code: Code) -> Result<Payload, InitError> {
+    let bytes = match code {
         Code::Text(text) => {
             foreign::check_text(&text).map_err(refused)?;
             return Ok(Payload::Text(text));
         }
-        Code::Base64(text) => text,
-    };
-    let start = base64::Start::of(&bytes);
-    foreign::check_armour(&start)
-        .and_then(|()| base64::decode_in_place(&mut bytes))
-        .map_err(|fault| refused(foreign::explain(fault, &start)))?;
-    let form = match Form::detect(&bytes) {
-        Some(Form::Elf) if foreign::was_text(&bytes) => {
-            return Err(refused(foreign::read_as_text()));
-        }
-        Some(form) => form,
-        None if bytes.is_empty() => return Err(refused("it is empty".to_owned())),
-        None => {
-            return Err(refused(format!(
-                "expected a zip, a tar.gz, an ELF executable or a `#!` script, found {}",
-                foreign::describe(&bytes)
-            )));
+        Code::Bytes(bytes) => bytes,
+        Code::Base64(mut text) => {
+            let start = base64::Start::of(&text);
+            foreign::check_armour(&start)
+                .and_then(|()| base64::decode_in_place(&mut text))
+                .map_err(|fault| refused(foreign::explain(fault, &start)))?;
+            text
         }
     };
-    Ok(Payload::Binary { form, bytes })
+    match Form::detect(&bytes) {
+        Some(Form::Elf) if foreign::was_text(&bytes) => Err(refused(foreign::read_as_text())),
+        Some(form) => Ok(Payload::Binary { form, bytes }),
+        None => Ok(Payload::Unknown(bytes)),
+    }
+}
+
+fn refused(reason: String) -> InitError {
+    InitError::Decode { reason }
 }
 
 #[cfg(test)]

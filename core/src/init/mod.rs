@@ -1,6 +1,7 @@
-//! Initialisation: decode, unpack, epilogue, build, verify, install.
+//! Initialisation: decode, unpack, epilogue, build, verify, install; of a resident process the start
+//! follows.
 //!
-//! Everything up to verify happens in a staging directory, so that an error at any step leaves
+//! Everything up to verify happens in a directory of its own, so that an error at any step leaves
 //! the previous action as it was.
 
 pub mod checksum;
@@ -9,6 +10,8 @@ pub mod decode;
 mod fs_at;
 pub mod install;
 mod instead;
+mod jar;
+pub(crate) mod place;
 pub(crate) mod stub;
 pub mod unpack;
 pub mod verify;
@@ -17,7 +20,7 @@ use std::mem;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, InstanceKind, ResidentConfig};
 use crate::digest::Digest;
 use crate::error::{HookError, InitError, VerifyError};
 use crate::message::{Code, InitRequest};
@@ -27,7 +30,7 @@ use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::runner::{ActionRunner, Staged};
 use decode::{Form, Payload};
-use install::Stage;
+use place::{Numbered, Paths, Place};
 use verify::{Executable, Recorded};
 
 /// What one init has to work with.
@@ -50,6 +53,10 @@ pub(crate) struct Ready {
     pub recorded: Option<Recorded>,
     /// Whether the code brought the executable, or it stood there before.
     pub brought_executable: bool,
+    /// The directory of a resident process, which is still to be started.
+    pub place: Option<Numbered>,
+    /// When init has taken as long as it may.
+    pub until: Option<Instant>,
 }
 
 impl Init<'_, '_> {
@@ -62,13 +69,16 @@ impl Init<'_, '_> {
             .map_err(|e| self.hook_error("preinit", e))?;
         self.in_time(until)?;
         match code {
-            None => self.keep(),
+            None => self.keep(until),
             Some(code) => self.replace(code, &request, until),
         }
     }
 
     /// No code came: what is there stays, if it is fit to run and what it is known to be.
-    fn keep(&mut self) -> Result<Ready, InitError> {
+    fn keep(&mut self, until: Option<Instant>) -> Result<Ready, InitError> {
+        if matches!(self.config.instance, InstanceKind::Resident(_)) {
+            return Err(InitError::NoCode);
+        }
         let path = self.config.executable_path();
         let known = mem::replace(&mut self.known, Ok(None));
         let recorded = self
@@ -80,6 +90,8 @@ impl Init<'_, '_> {
         Ok(Ready {
             recorded: recorded.map_err(InitError::Verify)?,
             brought_executable: false,
+            place: None,
+            until,
         })
     }
 
@@ -90,7 +102,10 @@ impl Init<'_, '_> {
         until: Option<Instant>,
     ) -> Result<Ready, InitError> {
         let config = self.config;
-        let payload = decode::decode(code)?;
+        let payload = match config.instance {
+            InstanceKind::Process => decode::decode(code)?,
+            InstanceKind::Resident(_) => decode::decode_any(code)?,
+        };
         if let Some(expected) = request.sha256 {
             let actual = Digest::of(payload.bytes());
             if actual != expected {
@@ -108,19 +123,12 @@ impl Init<'_, '_> {
                 ..
             }
         );
-        let mut stage = Stage::create(&config.action_dir, config.durability)?;
-        let remarks = unpack::unpack(
-            payload,
-            stage.dir(),
-            &config.source,
-            &config.executable,
-            &config.unpack,
-        )?;
-        for remark in remarks {
-            self.logs.note(remark);
-        }
+        let mut place = Place::create(config)?;
+        let paths = place.paths(config);
+        self.unpack(payload, &paths)?;
         let mut staged = Staged {
-            dir: stage.dir(),
+            dir: place.dir(),
+            paths: &paths,
             config,
             request,
             environment: self.environment,
@@ -137,7 +145,11 @@ impl Init<'_, '_> {
         hooked.map_err(|(hook, e)| self.hook_error(hook, e))?;
         self.in_time(until)?;
 
-        let staged_executable = stage.dir().join(&config.executable);
+        let staged_executable = paths.executable();
+        if let Place::Numbered(_) = place {
+            // Some compile scripts of ActionLoop leave that to the proxy.
+            unpack::make_executable(&staged_executable)?;
+        }
         let brought_executable = staged_executable.symlink_metadata().is_ok();
         // An image may bring the executable, an interpreter for instance, and its actions only the
         // files that it reads.
@@ -155,17 +167,17 @@ impl Init<'_, '_> {
                 VerifyError::Missing { path }
                     if is_archive && !brought_executable && path == executable =>
                 {
-                    InitError::NoExecutable(instead::contents(stage.dir(), &config.executable))
+                    InitError::NoExecutable(instead::contents(&paths.built, &paths.executable))
                 }
                 // The stage is gone when this is read: the name in the archive is what helps.
-                e => InitError::Verify(e.relative_to(stage.dir())),
+                e => InitError::Verify(e.relative_to(place.dir())),
             })?;
         let contents =
-            (keeps && is_archive).then(|| instead::contents(stage.dir(), &config.executable));
+            (keeps && is_archive).then(|| instead::contents(&paths.built, &paths.executable));
         if let (true, Some(recorded)) = (brought_executable, &recorded) {
-            stage.record(&config.executable, recorded.digest())?;
+            place.record(&config.executable, recorded.digest())?;
         }
-        stage.commit()?;
+        let place = place.commit()?;
         if let Some(contents) = contents {
             // Said, since the image's executable may just as well be a stub that knows nothing of
             // the archive.
@@ -174,13 +186,43 @@ impl Init<'_, '_> {
                 config.executable_path().display()
             ));
         }
-        if let Some(recorded) = &recorded {
+        if let (Some(recorded), None) = (&recorded, &place) {
             recorded.moved_to(&config.executable_path());
         }
         Ok(Ready {
             recorded,
             brought_executable,
+            place,
+            until,
         })
+    }
+
+    fn unpack(&mut self, payload: Payload, paths: &Paths) -> Result<(), InitError> {
+        let config = self.config;
+        if let InstanceKind::Resident(ResidentConfig {
+            keep_jar: Some(name),
+            ..
+        }) = &config.instance
+            && let Payload::Binary {
+                form: Form::Zip,
+                bytes,
+            } = &payload
+            && jar::is_jar(bytes)
+        {
+            let path = paths.received.join(name);
+            return std::fs::write(&path, bytes).map_err(InitError::io("write", path));
+        }
+        let remarks = unpack::unpack(
+            payload,
+            &paths.received,
+            &paths.source,
+            &paths.program,
+            &config.unpack,
+        )?;
+        for remark in remarks {
+            self.logs.note(remark);
+        }
+        Ok(())
     }
 
     fn verify(&self, path: &Path) -> Result<(), VerifyError> {

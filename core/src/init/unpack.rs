@@ -61,7 +61,7 @@ pub fn unpack(
 ) -> Result<Vec<Remark>, InitError> {
     let program = |path, bytes: &[u8]| write_program(&stage.join(path), bytes).map(|()| vec![]);
     let remarks = match payload {
-        Payload::Text(bytes) => program(source, &bytes),
+        Payload::Text(bytes) | Payload::Unknown(bytes) => program(source, &bytes),
         Payload::Binary { form, bytes } => match form {
             Form::Elf | Form::Script => program(executable, &bytes),
             Form::Zip | Form::TarGz => unpack_archive(form, &bytes, stage, limits),
@@ -101,7 +101,7 @@ fn write_program(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
 }
 
 /// Follows symlinks, which by now are known to stay in the tree.
-fn make_executable(path: &Path) -> Result<(), InitError> {
+pub(super) fn make_executable(path: &Path) -> Result<(), InitError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {
             let mode = metadata.permissions().mode() & 0o777 | 0o755;

@@ -28,7 +28,8 @@ use super::status::{Cause, Ended, MemoryWatch};
 use super::stop::Stop;
 use crate::error::RunError;
 use exited::{Exited, Waits};
-use process::{has_exited, reap, signal};
+pub(crate) use process::has_exited;
+use process::{reap, signal};
 use ready::Source;
 
 /// Bytes read at once: what a pipe holds by default.
@@ -273,6 +274,8 @@ impl Collecting<'_> {
         signal(self.pid, Signal::TERM);
         // A stopped process takes no TERM until it goes on.
         signal(self.pid, Signal::CONT);
+        // One that waits for more input learns that there is none, and not before it is told to end.
+        self.stdin = None;
         self.ending = Ending::Terminated(Instant::now() + limits.kill_grace);
     }
 
@@ -289,7 +292,11 @@ impl Collecting<'_> {
             (Source::Err, self.err.as_ref().map(AsFd::as_fd), readable),
             (
                 Source::Stdin,
-                self.stdin.as_ref().map(AsFd::as_fd),
+                // Not while there is nothing to give: it may be kept open for more to come.
+                self.stdin
+                    .as_ref()
+                    .filter(|_| !self.input.is_empty())
+                    .map(AsFd::as_fd),
                 writable,
             ),
             (Source::Exit, exit.map(AsFd::as_fd), readable | writable),

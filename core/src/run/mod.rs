@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use crate::config::ProcessLimits;
 use crate::error::RunError;
+use crate::instance::{Resident, Start};
 use crate::message::{Outcome, TimeLimit};
 use collect::{Collected, Cut, Limits};
 use env::Environment;
@@ -56,6 +57,8 @@ pub struct Activation<'a> {
     pub(crate) stop: &'a Stop,
     pub(crate) parent: &'a Parent,
     pub(crate) memory: Option<&'a MemoryGroup>,
+    /// The process that is asked, where there is one for all.
+    pub(crate) resident: Option<(Start<'a>, &'a Resident)>,
 }
 
 impl Activation<'_> {
@@ -80,7 +83,8 @@ impl Activation<'_> {
     }
 
     /// Starts the executable in a process group of its own, feeds it the argument, hands its
-    /// output on to `logs` and returns the last line of its stdout.
+    /// output on to `logs` and returns the last line of its stdout. Of a resident process it asks the
+    /// argument, and returns the line that answers.
     ///
     /// Blocks until the process has exited and its output has ended, or a limit has passed. It
     /// waits on the calling thread and reaps only the process it started. Descendants that keep a
@@ -91,6 +95,9 @@ impl Activation<'_> {
     /// # Errors
     /// [`RunError`]; whatever the error, the logs are complete and end with a newline.
     pub fn execute(self, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+        if let Some((start, resident)) = self.resident {
+            return resident.run(start, self.argument, self.time_limit, logs);
+        }
         let started = Instant::now();
         let arguments: &[&[u8]] = match self.argument.len() {
             ..=crate::MAX_ARGUMENT => &[&self.argument],

@@ -1,8 +1,8 @@
-//! Starts one process with three pipes, in a process group of its own, with every signal at its
+//! Starts one process with three pipes, or four, in a process group of its own, with every signal at its
 //! default and none blocked. Other descriptors are closed by their close-on-exec flag.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ use super::diagnose::diagnose;
 use super::env::Environment;
 use crate::error::{RunError, SpawnStep};
 use child::{Failure, Memory, Plan};
-use pipes::{above_stdio, pipe};
+use pipes::{above_targets, pipe};
 use signals::Altered;
 use strings::Strings;
 
@@ -65,6 +65,14 @@ pub(crate) struct Program<'a> {
     pub parent: &'a Parent,
 }
 
+/// What a process is given on its stdin.
+enum Feeding<'a> {
+    /// This, and then the end.
+    Whole(&'a [u8]),
+    /// Questions, one after the other; it answers on descriptor 3, which is this.
+    LineByLine(BorrowedFd<'a>),
+}
+
 /// A started process, not yet waited for.
 pub(crate) struct Child {
     pub pid: Pid,
@@ -88,6 +96,20 @@ impl Program<'_> {
     /// Where the command line does not fit (E2BIG), the arguments are left out: actions read
     /// stdin.
     pub(crate) fn spawn(&self, input: &[u8]) -> Result<Child, RunError> {
+        self.start(Feeding::Whole(input))
+    }
+
+    /// Starts it with a stdin that stays open, and descriptor 3 for results; the other end of that
+    /// comes back. Both ends that are ours do not block. Tries again like [`spawn`](Self::spawn).
+    pub(crate) fn spawn_resident(&self) -> Result<(Child, OwnedFd), RunError> {
+        let (results, write) = pipe().map_err(|e| self.error(e.into()))?;
+        rustix::io::ioctl_fionbio(&results, true).map_err(|e| self.error(e.into()))?;
+        let write = above_targets(write).map_err(|e| self.error(e.into()))?;
+        let child = self.start(Feeding::LineByLine(write.as_fd()))?;
+        Ok((child, results))
+    }
+
+    fn start(&self, feeding: Feeding<'_>) -> Result<Child, RunError> {
         let strings = Prepared::new(self).map_err(|e| self.error(e.into()))?;
         let mut argv = self
             .argv(self.arguments)
@@ -95,7 +117,7 @@ impl Program<'_> {
         let mut with_arguments = !self.arguments.is_empty();
         let mut wait = Duration::from_millis(1);
         loop {
-            let failure = match self.attempt(&strings, &argv, input) {
+            let failure = match self.attempt(&strings, &argv, &feeding) {
                 Ok(mut child) => {
                     child.without_arguments = !self.arguments.is_empty() && !with_arguments;
                     return Ok(child);
@@ -118,34 +140,52 @@ impl Program<'_> {
         }
     }
 
-    fn attempt(&self, strings: &Prepared, argv: &Strings, input: &[u8]) -> Result<Child, Failure> {
+    fn attempt(
+        &self,
+        strings: &Prepared,
+        argv: &Strings,
+        feeding: &Feeding<'_>,
+    ) -> Result<Child, Failure> {
         let (stdin_read, stdin_write) = pipe()?;
         let (stdout_read, stdout_write) = pipe()?;
         let (stderr_read, stderr_write) = pipe()?;
-        // Before the start: a short input then needs no part in the poll loop.
-        let stdin = if input.len() <= PIPE_ROOM {
-            rustix::io::write(&stdin_write, input)?;
-            drop(stdin_write);
-            None
-        } else {
-            rustix::io::ioctl_fionbio(&stdin_write, true)?;
-            Some(stdin_write)
+        let stdin = match feeding {
+            // Before the start: a short input then needs no part in the poll loop.
+            Feeding::Whole(input) if input.len() <= PIPE_ROOM => {
+                rustix::io::write(&stdin_write, input)?;
+                drop(stdin_write);
+                None
+            }
+            Feeding::Whole(_) | Feeding::LineByLine(_) => {
+                rustix::io::ioctl_fionbio(&stdin_write, true)?;
+                Some(stdin_write)
+            }
         };
         let (stdin_read, stdout_write, stderr_write) = (
-            above_stdio(stdin_read)?,
-            above_stdio(stdout_write)?,
-            above_stdio(stderr_write)?,
+            above_targets(stdin_read)?,
+            above_targets(stdout_write)?,
+            above_targets(stderr_write)?,
         );
+        let stdio = [
+            stdin_read.as_fd(),
+            stdout_write.as_fd(),
+            stderr_write.as_fd(),
+        ];
+        let with_results;
+        let descriptors: &[_] = match feeding {
+            Feeding::Whole(_) => &stdio,
+            Feeding::LineByLine(results) => {
+                let [stdin, stdout, stderr] = stdio;
+                with_results = [stdin, stdout, stderr, *results];
+                &with_results
+            }
+        };
         let plan = Plan {
             candidates: &strings.candidates.pointers(),
             arguments: &argv.pointers(),
             environment: &strings.environment.pointers(),
             working_dir: &strings.working_dir.pointers(),
-            stdio: [
-                stdin_read.as_fd(),
-                stdout_write.as_fd(),
-                stderr_write.as_fd(),
-            ],
+            descriptors,
             altered: self.parent.altered,
         };
         let started = child::start(&plan, &self.parent.memory)?;

@@ -135,7 +135,7 @@ impl Knative {
         }
         let raw = init.boolean("raw").map_err(Answer::BadRequest)?;
         let init_request = invoker::init_request_from(&init).map_err(Answer::BadRequest)?;
-        if init_request.code.as_ref().is_none_or(is_empty) {
+        if init_request.code.as_ref().is_none_or(Code::is_empty) {
             return Err(Answer::NoCode);
         }
         if !runs {
@@ -275,11 +275,6 @@ impl Dedicated {
             ..InitRequest::default()
         }
     }
-}
-
-fn is_empty(code: &Code) -> bool {
-    let (Code::Text(bytes) | Code::Base64(bytes)) = code;
-    bytes.is_empty()
 }
 
 fn header<'r>(request: &'r Request, name: &str) -> Option<&'r str> {

@@ -12,6 +12,8 @@ pub(crate) fn help(name: &str) -> String {
          \x20      {name} [FLAGS] run FILE [JSON]  run one executable once, without HTTP;\n\
          \x20                                     where JSON is `-`, or stdin is a pipe or a file\n\
          \x20                                     and JSON is left out, it comes from stdin\n\
+         \x20      {name} [FLAGS] compile MAIN     source or archive on stdin, on stdout a zip that needs no\n\
+         \x20                                     compiler; `-compile MAIN -env JSON` is the same\n\
          \x20      {name} [FLAGS] health           exit 0 if the proxy on this port is alive\n\
          \x20      {name} help | version\n\n\
          Flags, the variables that stand for them, and their defaults:\n",

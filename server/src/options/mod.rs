@@ -1,5 +1,6 @@
 //! Flags and environment variables, read by one table, from which the help is made too.
 
+mod go_flags;
 mod help;
 mod host;
 mod nearest;
@@ -7,13 +8,16 @@ mod settings;
 mod values;
 mod variables;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actionproxy_core::Config;
+use actionproxy_core::{Config, Reinit};
 
+use crate::action_loop;
+
+use go_flags::{GoFlags, Taken};
 pub(crate) use help::help;
 use nearest::suggestion;
 use settings::{SETTINGS, Setting};
@@ -42,6 +46,7 @@ pub(crate) struct Options {
     pub http_methods: String,
     /// Whether the logs of an activation end with a sentinel, on Knative.
     pub sentinels: bool,
+    pub action_loop: action_loop::Settings,
     pub config: Config,
 }
 
@@ -82,6 +87,7 @@ impl Options {
             platform: Platform::OpenWhisk,
             http_methods: "[post]".to_owned(),
             sentinels: true,
+            action_loop: action_loop::Settings::default(),
             config,
         }
     }
@@ -95,6 +101,13 @@ pub(crate) enum Command {
     Once {
         file: PathBuf,
         argument: Argument,
+        options: Options,
+    },
+    /// Makes a source into an archive that needs no compiler: from stdin to stdout.
+    Compile {
+        main: String,
+        /// Variables for the compiler, as a JSON object.
+        env: Option<String>,
         options: Options,
     },
     /// Is the proxy of this machine alive?
@@ -145,6 +158,7 @@ pub(crate) fn parse(
     let mut parser = lexopt::Parser::from_iter(arguments);
     let mut flags: Vec<(&Setting, OsString)> = Vec::new();
     let mut words: Vec<OsString> = Vec::new();
+    let mut go = GoFlags::default();
     while let Some(argument) = parser.next().map_err(|e| e.to_string())? {
         match argument {
             lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => return Ok(Command::Help.into()),
@@ -160,7 +174,12 @@ pub(crate) fn parse(
             }
             lexopt::Arg::Short(letter) => {
                 let rest = parser.optional_value().unwrap_or_default();
-                return Err(unknown_short(letter, &rest.to_string_lossy()));
+                let flag = format!("{letter}{}", rest.to_string_lossy());
+                match go.take(&flag, &mut parser)? {
+                    Taken::Yes => {}
+                    Taken::Version => return Ok(Command::Version.into()),
+                    Taken::No => return Err(unknown_short(letter, &rest.to_string_lossy())),
+                }
             }
             lexopt::Arg::Value(word) => {
                 words.push(word);
@@ -181,6 +200,9 @@ pub(crate) fn parse(
     let mut warnings = Vec::new();
     let environment = config.env.clone();
     let mut options = Options::new(config);
+    options.action_loop.is_served = parser
+        .bin_name()
+        .is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new(action_loop::PROGRAM)));
     variables::apply(&environment, &flagged, &mut options, &mut warnings)?;
     warnings.extend(variables::misspelt(&environment));
     for (setting, value) in flags {
@@ -193,7 +215,17 @@ pub(crate) fn parse(
         // There the platform sets it, whatever an image has set for the other.
         variables::apply_general_port(&environment, &mut options)?;
     }
-    let command = command(words, options)?;
+    if go.debugs {
+        options.config.reinit = Reinit::Allow;
+    }
+    let command = match (go.compile, words.is_empty()) {
+        (Some(main), true) => Command::Compile {
+            main,
+            env: go.env,
+            options,
+        },
+        _ => command(words, go.env, options)?,
+    };
     Ok(Parsed { command, warnings })
 }
 
@@ -248,7 +280,7 @@ fn more(suggestion: &str) -> &'static str {
     }
 }
 
-fn command(words: Vec<OsString>, options: Options) -> Result<Command, String> {
+fn command(words: Vec<OsString>, env: Option<String>, options: Options) -> Result<Command, String> {
     let mut words = words.into_iter();
     let Some(name) = words.next() else {
         return Ok(Command::Serve(options));
@@ -269,11 +301,19 @@ fn command(words: Vec<OsString>, options: Options) -> Result<Command, String> {
             },
             options,
         },
+        Some("compile") => Command::Compile {
+            main: match words.next() {
+                None => return Err("compile needs a MAIN: `actionproxy compile MAIN`".to_owned()),
+                Some(main) => text(&main).map_err(|e| format!("compile: {e}"))?.to_owned(),
+            },
+            env,
+            options,
+        },
         other => {
-            let known = ["run", "health", "help", "version"];
+            let known = ["run", "compile", "health", "help", "version"];
             let meant = suggestion(other.unwrap_or_default(), known, str::to_owned);
             return Err(format!(
-                "unknown command {name:?}; expected `run`, `health`, `help` or `version`{meant}"
+                "unknown command {name:?}; expected `run`, `compile`, `health`, `help` or `version`{meant}"
             ));
         }
     };

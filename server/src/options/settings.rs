@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use actionproxy_core::{Durability, Reinit, VerifyPolicy};
+use actionproxy_platforms::InitErrors;
 
 use super::host::{HOST, host};
 use super::values::{
@@ -298,6 +299,85 @@ pub(super) const SETTINGS: &[Setting] = &[
                 false => Durability::Process,
             });
             set(&mut o.config.durability, durability, SWITCH)
+        },
+    },
+    Setting {
+        flag: "action-loop",
+        value: "",
+        variables: &["ACTIONPROXY_ACTION_LOOP"],
+        default: "off",
+        help: "serve the ActionLoop contract, in place of the Go proxy; on where the program is called `proxy`",
+        unknown: Unknown::Refused,
+        apply: |o, v| set(&mut o.action_loop.is_served, switch(v), SWITCH),
+    },
+    Setting {
+        flag: "start-wait",
+        value: "TIME",
+        variables: &["ACTIONPROXY_START_WAIT"],
+        default: "5ms",
+        help: "ActionLoop without ack: how long an action has to live for its init to succeed",
+        unknown: Unknown::Refused,
+        apply: |o, v| set(&mut o.action_loop.start_wait, time(v), TIME),
+    },
+    Setting {
+        flag: "",
+        value: "",
+        variables: &["OW_COMPILER"],
+        default: "none",
+        help: "ActionLoop: the program that makes sources into an executable: OW_COMPILER MAIN SRC BIN",
+        unknown: Unknown::Refused,
+        apply: |o, v| {
+            o.action_loop.compiler = Some(v.into());
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "",
+        value: "",
+        variables: &["OW_WAIT_FOR_ACK"],
+        default: "off",
+        help: "ActionLoop, any value: an action has started when it says so on descriptor 3",
+        unknown: Unknown::Refused,
+        apply: |o, v| {
+            o.action_loop.wait_for_ack = Some(v.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "",
+        value: "",
+        variables: &["OW_LOG_INIT_ERROR"],
+        default: "off",
+        help: "ActionLoop, any value: why an init failed goes to stderr and not into the answer",
+        unknown: Unknown::Refused,
+        apply: |o, _| {
+            o.action_loop.init_errors = InitErrors::InLogs;
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "",
+        value: "",
+        variables: &["OW_EXECUTION_ENV"],
+        default: "none",
+        help: "ActionLoop: what `exec.env` beside the executable has to hold",
+        unknown: Unknown::Refused,
+        apply: |o, v| {
+            o.action_loop.execution_env = Some(v.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "",
+        value: "",
+        variables: &["OW_SAVE_JAR"],
+        default: "none",
+        help: "ActionLoop: the name under which a jar is kept whole",
+        unknown: Unknown::Refused,
+        apply: |o, v| {
+            let name = Some(v).filter(|v| !v.contains('/') && !matches!(*v, "." | ".."));
+            let name = name.map(|v| Some(PathBuf::from(v)));
+            set(&mut o.action_loop.save_jar, name, "the name of a file")
         },
     },
     Setting {

@@ -57,12 +57,16 @@ const OTHERS: &[(&str, &str)] = &[
     ("__OW_RUNTIME_PLATFORM", "knative"),
     ("__OW_HTTP_METHODS", "[get]"),
     ("ACTIONPROXY_NO_SENTINELS", "1"),
+    ("ACTIONPROXY_ACTION_LOOP", "1"),
+    ("ACTIONPROXY_START_WAIT", "7s"),
 ];
 
 #[test]
 fn the_defaults_that_help_states_are_the_defaults() {
     let defaults = format!("{:?}", Options::new(Config::default()));
-    for setting in SETTINGS.iter().filter(|s| s.flag != "action-dir") {
+    // Of the variables that ActionLoop images set, no value stands for the default.
+    let has_one = |s: &&Setting| s.flag != "action-dir" && !s.variables[0].starts_with("OW_");
+    for setting in SETTINGS.iter().filter(has_one) {
         let name = setting.variables[0];
         let other = OTHERS.iter().find(|(known, _)| *known == name);
         let (_, other) = other.unwrap_or_else(|| panic!("{name} needs another value"));
@@ -78,6 +82,28 @@ fn the_defaults_that_help_states_are_the_defaults() {
             setting.default
         );
     }
+}
+
+#[test]
+fn the_flags_of_the_go_proxy_ask_for_a_compilation() {
+    for words in [
+        &["-compile", "niam", "-env", "{}"][..],
+        &["-compile=niam", "-env={}", "-debug"],
+        &["-env={}", "compile", "niam"],
+    ] {
+        match parsed(words, &[]).expect("valid flags").command {
+            Command::Compile { main, env, .. } => {
+                assert_eq!(
+                    (main.as_str(), env.as_deref()),
+                    ("niam", Some("{}")),
+                    "{words:?}"
+                );
+            }
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+    let said = parsed(&["-compile"], &[]).err();
+    assert_eq!(said.as_deref(), Some("-compile needs a value"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) fn signal(leader: Pid, signal: Signal) {
     let _ = kill_process(leader, signal);
 }
 
-pub(super) fn has_exited(pid: Pid) -> Result<bool, RunError> {
+pub(crate) fn has_exited(pid: Pid) -> Result<bool, RunError> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     wait(pid, options).map(|status| status.is_some())
 }

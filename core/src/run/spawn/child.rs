@@ -41,12 +41,12 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
-use super::pipes::{above_stdio, pipe};
+use super::pipes::{above_targets, pipe};
 use super::signals::{Altered, Blocked, unblock_all};
 use super::strings::Pointers;
 use crate::error::SpawnStep;
 
-/// What the child becomes. All descriptors of `stdio` are above 2.
+/// What the child becomes. All of `descriptors` are above the numbers that they become there.
 pub(super) struct Plan<'a> {
     /// What to execute, in this order, until one of them can be.
     pub candidates: &'a Pointers<'a>,
@@ -54,7 +54,8 @@ pub(super) struct Plan<'a> {
     pub environment: &'a Pointers<'a>,
     /// One string.
     pub working_dir: &'a Pointers<'a>,
-    pub stdio: [BorrowedFd<'a>; 3],
+    /// Its descriptors 0, 1, 2 and so on.
+    pub descriptors: &'a [BorrowedFd<'a>],
     pub altered: Altered,
 }
 
@@ -124,7 +125,7 @@ struct Given<'a> {
 pub(super) fn start(plan: &Plan<'_>, memory: &OnceLock<Memory>) -> Result<Started, Failure> {
     let pipe = match memory.get() {
         Some(Memory::Shared) => None,
-        _ => Some(pipe().and_then(|(read, write)| Ok((read, above_stdio(write)?)))?),
+        _ => Some(pipe().and_then(|(read, write)| Ok((read, above_targets(write)?)))?),
     };
     let given = Given {
         plan,
@@ -263,7 +264,7 @@ impl Plan<'_> {
             if libc::setpgid(0, 0) != 0 {
                 return (SpawnStep::Prepare, errno());
             }
-            for (fd, target) in self.stdio.iter().zip(0..3) {
+            for (fd, target) in self.descriptors.iter().zip(0..) {
                 if libc::dup2(fd.as_raw_fd(), target) < 0 {
                     return (SpawnStep::Prepare, errno());
                 }

@@ -44,7 +44,8 @@ impl MemoryGroup {
         })
     }
 
-    fn killed(&self) -> Option<u64> {
+    /// How many processes of the group were ended so far for want of memory.
+    pub(crate) fn killed(&self) -> Option<u64> {
         let mut buffer = [0; ROOM];
         let length = self.counts.read_at(&mut buffer, 0).ok()?;
         let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
@@ -58,10 +59,15 @@ impl MemoryGroup {
 
     /// Begins to watch.
     pub(crate) fn watch(&self) -> Option<MemoryWatch<'_>> {
-        Some(MemoryWatch {
+        Some(self.watch_since(self.killed()?))
+    }
+
+    /// Watches since it was that [`killed`](Self::killed) gave this.
+    pub(crate) fn watch_since(&self, before: u64) -> MemoryWatch<'_> {
+        MemoryWatch {
             group: self,
-            before: self.killed()?,
-        })
+            before,
+        }
     }
 }
 

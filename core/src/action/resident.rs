@@ -1,0 +1,160 @@
+//! What an action does with a resident process: start it, run by it, tend it, end it.
+
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::{Action, State};
+use crate::config::InstanceKind;
+use crate::error::{InitError, RunError, StartError};
+use crate::init::Ready;
+use crate::init::place::Numbered;
+use crate::init::verify::Executable;
+use crate::instance::{self, Instance, Launch, Readiness, Resident, Start};
+use crate::message::{InitRequest, Outcome, RunRequest};
+use crate::run::env::Environment;
+use crate::run::status::MemoryGroup;
+use crate::run::{Activation, Logs};
+
+impl Action {
+    /// Everything of an init but the start, and what it made, which is removed when that is dropped.
+    /// The action is not touched. Only with [`InstanceKind::Resident`], whose inits have a directory of
+    /// their own.
+    ///
+    /// # Errors
+    /// [`InitError`], as [`init`](Self::init) has it.
+    pub fn build(&self, request: InitRequest, logs: &mut Logs<'_>) -> Result<Built, InitError> {
+        let (ready, _) = self.prepare(request, logs)?;
+        ready.place.map(Built).ok_or(InitError::NoCode)
+    }
+
+    /// Hands on what a resident process writes while no activation runs, until `wake` is readable or
+    /// `longest` is over; without such a process it only waits. Somebody has to call it whenever no
+    /// activation runs, lest the process stand still with a full pipe.
+    ///
+    /// # Errors
+    /// [`RunError::Io`] where the machine does not let it wait.
+    pub fn tend(
+        &self,
+        wake: BorrowedFd<'_>,
+        longest: Option<Duration>,
+        logs: &mut Logs<'_>,
+    ) -> Result<(), RunError> {
+        match (&self.instance, self.start_of_resident()) {
+            (Instance::Resident(Some(resident)), Some(start)) => {
+                resident.tend(start, wake, longest, logs)
+            }
+            _ => instance::sleep(wake, longest),
+        }
+    }
+
+    /// Ends a resident process and its group: TERM, then KILL. Without one it does nothing. What is
+    /// run afterwards is refused.
+    pub fn end(&mut self, logs: &mut Logs<'_>) {
+        if let Instance::Resident(resident) = &mut self.instance
+            && let Some(resident) = resident.take()
+            && let Some(start) = self.start_of_resident()
+        {
+            resident.end(start, logs);
+        }
+    }
+
+    /// The last step of an init. Only when the new process has started, the former one is ended.
+    pub(super) fn start(
+        &mut self,
+        place: Numbered,
+        ready: Ready,
+        environment: Environment,
+        logs: &mut Logs<'_>,
+    ) -> Result<(), InitError> {
+        let launch = Launch {
+            place,
+            recorded: ready.recorded,
+            environment,
+        };
+        let started = self.launch(launch, ready.until, logs)?;
+        self.end(logs);
+        self.instance = Instance::Resident(Some(Box::new(started)));
+        self.state = State::Initialized(None);
+        Ok(())
+    }
+
+    fn launch(
+        &self,
+        launch: Launch,
+        until: Option<Instant>,
+        logs: &mut Logs<'_>,
+    ) -> Result<Resident, InitError> {
+        let Some(start) = self.start_of_resident() else {
+            return Err(InitError::NoCode);
+        };
+        Resident::start(start, launch, until, logs).map_err(|e| {
+            match (e, self.config.process.timeout) {
+                (StartError::TimedOut, Some(limit)) => InitError::TimedOut { limit },
+                (e, _) => InitError::Start(e),
+            }
+        })
+    }
+
+    /// One activation by the process that is there.
+    ///
+    /// It is verified where it has to be started again: what it runs is in memory, and what has become
+    /// of the file since does not touch it.
+    pub(super) fn ask(
+        &self,
+        resident: &Resident,
+        request: RunRequest,
+        logs: &mut Logs<'_>,
+    ) -> Result<Outcome, RunError> {
+        let executable = resident.executable();
+        let start = self.start_of_resident().ok_or(RunError::NotInitialized)?;
+        if resident.settle(start, logs)? == Readiness::ToBeStarted {
+            let executable = Executable {
+                path: &executable,
+                policy: self.config.verify,
+                recorded: resident.recorded(),
+            };
+            self.runner.verify(&executable).map_err(RunError::Verify)?;
+        }
+        let activation = Activation {
+            working_dir: executable.parent().map_or_else(PathBuf::new, PathBuf::from),
+            executable,
+            argument: request.argument,
+            // It was given one at its start; what belongs to an activation comes with the question.
+            environment: Environment::default(),
+            limits: &self.config.process,
+            time_limit: self.time_limit(request.time_limit),
+            stop: &self.stop,
+            parent: &self.parent,
+            memory: start.memory,
+            resident: Some((start, resident)),
+        };
+        self.runner.run(activation, logs)
+    }
+
+    fn start_of_resident(&self) -> Option<Start<'_>> {
+        match &self.config.instance {
+            InstanceKind::Process => None,
+            InstanceKind::Resident(settings) => Some(Start {
+                settings,
+                limits: &self.config.process,
+                parent: &self.parent,
+                stop: &self.stop,
+                memory: self
+                    .memory
+                    .get_or_init(MemoryGroup::of_this_process)
+                    .as_ref(),
+            }),
+        }
+    }
+}
+
+/// What [`Action::build`] made. It is removed when this is dropped.
+pub struct Built(Numbered);
+
+impl Built {
+    /// The directory of the executable and of what belongs to it.
+    pub fn dir(&self) -> PathBuf {
+        self.0.built()
+    }
+}

@@ -1,0 +1,359 @@
+//! A resident process: started by init, asked once an activation, started anew where a limit has
+//! cut it off.
+//!
+//! ```text
+//! stdin         the question, a line            ─┐ one activation
+//! descriptor 3  the answer, a line              ─┘
+//! stdout, stderr  logs: read while it answers, and while nothing is asked
+//! ```
+//! An answer is known for its question's by order alone. So whatever breaks the order ends the
+//! process: a question that was given up, a line that nobody asked for, a question that was answered
+//! without being read. The next activation starts it anew. A process that ended by itself is not
+//! started again: the platform is told, and takes another container.
+
+mod ack;
+mod conversation;
+
+pub(crate) use conversation::sleep;
+
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::{Greeting, ProcessLimits, ResidentConfig};
+use crate::error::{RunError, StartError, When};
+use crate::init::place::Numbered;
+use crate::init::verify::Recorded;
+use crate::message::{Outcome, TimeLimit};
+use crate::run::Logs;
+use crate::run::collect::Cut;
+use crate::run::env::Environment;
+use crate::run::spawn::{Parent, Program};
+use crate::run::status::{Ended, MemoryGroup};
+use crate::run::stop::Stop;
+use ack::Ack;
+use conversation::{Conversation, Finish, Heard, Pause, Terms};
+
+/// What every call needs that belongs to the action and not to the process.
+#[derive(Clone, Copy)]
+pub(crate) struct Start<'a> {
+    pub settings: &'a ResidentConfig,
+    pub limits: &'a ProcessLimits,
+    pub parent: &'a Parent,
+    pub stop: &'a Stop,
+    /// Where it is looked whether memory ran out.
+    pub memory: Option<&'a MemoryGroup>,
+}
+
+/// A process that has been started at least once, and what it takes to start it again.
+///
+/// It ends, and its directory goes, by [`Resident::end`]; one that is dropped has nobody to wait for
+/// it, and is left to whoever ends this program.
+pub(crate) struct Resident {
+    launch: Launch,
+    state: Mutex<State>,
+}
+
+/// What is started.
+pub(crate) struct Launch {
+    /// Where the executable lies. It is removed with this.
+    pub place: Numbered,
+    /// What the executable was when init ended.
+    pub recorded: Option<Recorded>,
+    pub environment: Environment,
+}
+
+enum State {
+    /// It waits for a question.
+    Waiting(Conversation),
+    /// It was ended from outside. The next activation starts it.
+    Cut,
+    /// It ended by itself.
+    Ended(Ended),
+}
+
+/// Whether a question can be asked at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Ready,
+    /// It has to be started first.
+    ToBeStarted,
+}
+
+impl Resident {
+    /// Starts it. What it writes until it counts as started goes to `logs`.
+    pub(crate) fn start(
+        start: Start<'_>,
+        launch: Launch,
+        until: Option<Instant>,
+        logs: &mut Logs<'_>,
+    ) -> Result<Self, StartError> {
+        ack::check_environment(&launch.place.executable(), start.settings)?;
+        let conversation = begin(start, &launch, until, logs)?;
+        Ok(Resident {
+            launch,
+            state: Mutex::new(State::Waiting(conversation)),
+        })
+    }
+
+    pub(crate) fn executable(&self) -> PathBuf {
+        self.launch.place.executable()
+    }
+
+    /// What the executable was when init ended.
+    pub(crate) fn recorded(&self) -> Option<&Recorded> {
+        self.launch.recorded.as_ref()
+    }
+
+    /// Looks whether it can be asked. One that is out of step with the questions is ended here.
+    pub(crate) fn settle(
+        &self,
+        start: Start<'_>,
+        logs: &mut Logs<'_>,
+    ) -> Result<Readiness, RunError> {
+        let mut state = self.state();
+        if let State::Waiting(conversation) = &mut *state
+            && let Some(reason) = conversation.out_of_step()
+        {
+            logs.note(format_args!("{reason}; it is started anew"));
+            cut(&mut state, start, logs)?;
+        }
+        Ok(match &*state {
+            State::Cut => Readiness::ToBeStarted,
+            State::Waiting(_) | State::Ended(_) => Readiness::Ready,
+        })
+    }
+
+    /// Asks `question`, a line without its end, and waits for the answer. Starts the process where it
+    /// was cut off. Activations that come meanwhile wait.
+    pub(crate) fn run(
+        &self,
+        start: Start<'_>,
+        mut question: Vec<u8>,
+        time_limit: Option<TimeLimit>,
+        logs: &mut Logs<'_>,
+    ) -> Result<Outcome, RunError> {
+        let until = time_limit.map(|limit| Instant::now() + limit.duration());
+        question.push(b'\n');
+        let mut state = self.state();
+        if let State::Cut = *state {
+            let conversation = begin(start, &self.launch, until, logs);
+            *state = State::Waiting(conversation.map_err(|e| match (e, time_limit) {
+                (StartError::TimedOut, Some(limit)) => RunError::TimedOut { limit },
+                (e, _) => RunError::Restart(e),
+            })?);
+        }
+        let conversation = match &mut *state {
+            State::Waiting(conversation) => conversation,
+            State::Ended(ended) => return Err(earlier(*ended)),
+            // Begun above.
+            State::Cut => return Err(RunError::NotInitialized),
+        };
+        let terms = Terms {
+            until,
+            stop: start.stop,
+            max_line: start.limits.max_result,
+        };
+        let heard = conversation.ask(&question, &terms, logs);
+        if heard.is_err() {
+            let _ = cut(&mut state, start, logs);
+        }
+        match heard? {
+            Heard::Line(line) => answer(line, logs),
+            Heard::TooLong => Err(RunError::ResultTooLarge {
+                limit: start.limits.max_result,
+            }),
+            Heard::Cut(why) => {
+                cut(&mut state, start, logs)?;
+                Err(match (why, time_limit) {
+                    (Cut::TimedOut, Some(limit)) => RunError::TimedOut { limit },
+                    _ => RunError::Stopped,
+                })
+            }
+            Heard::Exited { when } => {
+                let ended = end(&mut state, Finish::Exited, start, logs)?;
+                Err(RunError::Ended {
+                    when,
+                    ended,
+                    reason: None,
+                })
+            }
+            Heard::Closed => {
+                let ended = end(&mut state, Finish::Cut, start, logs)?;
+                Err(RunError::Ended {
+                    when: When::Now,
+                    ended,
+                    reason: Some("the action closed descriptor 3"),
+                })
+            }
+        }
+    }
+
+    /// Hands on what the process writes while it is asked nothing, until `wake` is readable, or for
+    /// so long.
+    pub(crate) fn tend(
+        &self,
+        start: Start<'_>,
+        wake: BorrowedFd<'_>,
+        longest: Option<Duration>,
+        logs: &mut Logs<'_>,
+    ) -> Result<(), RunError> {
+        let mut state = self.state();
+        let State::Waiting(conversation) = &mut *state else {
+            return conversation::sleep(wake, longest);
+        };
+        match conversation.pause(wake, start.stop, longest, logs)? {
+            Pause::Woken => Ok(()),
+            Pause::Exited => {
+                let ended = end(&mut state, Finish::Exited, start, logs)?;
+                logs.note(format_args!("{ended}, between activations"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the process and its group, with TERM first, and waits for it.
+    pub(crate) fn end(&self, start: Start<'_>, logs: &mut Logs<'_>) {
+        // It is over, whatever is wrong with it.
+        let _ = cut(&mut self.state(), start, logs);
+    }
+
+    /// After a panic in the middle of a question, the conversation knows that it is out of step.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn earlier(ended: Ended) -> RunError {
+    RunError::Ended {
+        when: When::Earlier,
+        ended,
+        reason: None,
+    }
+}
+
+/// The line as a result; a line that is none goes to the log.
+fn answer(line: Vec<u8>, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+    match crate::run::result::check(line) {
+        Ok(result) => Ok(Outcome {
+            result,
+            ended: Ended::Exited(0),
+        }),
+        Err(bad) => {
+            let _ = logs.stderr.write_all(&bad.line);
+            if !bad.line.ends_with(b"\n") {
+                let _ = logs.stderr.write_all(b"\n");
+            }
+            let length = bad.line.len();
+            Err(RunError::BadLine {
+                reason: format!(
+                    "the line on descriptor 3, of {length} bytes, is no JSON object or array"
+                ),
+            })
+        }
+    }
+}
+
+/// Starts the process and waits until it counts as started.
+fn begin(
+    start: Start<'_>,
+    launch: &Launch,
+    until: Option<Instant>,
+    logs: &mut Logs<'_>,
+) -> Result<Conversation, StartError> {
+    let executable = launch.place.executable();
+    let program = Program {
+        path: &executable,
+        arguments: &[],
+        environment: &launch.environment,
+        working_dir: executable.parent().unwrap_or(Path::new("/")),
+        parent: start.parent,
+    };
+    let failed = |e| StartError::Run(Box::new(e));
+    let kills_before = start.memory.and_then(MemoryGroup::killed);
+    let (child, results) = program.spawn_resident().map_err(failed)?;
+    let mut conversation = Conversation::new(child, results, kills_before);
+    let greeting = start.settings.greeting;
+    let until_alive = match greeting {
+        Greeting::Ack => None,
+        Greeting::LivesFor(time) => Instant::now().checked_add(time),
+    };
+    let terms = Terms {
+        until: [until, until_alive].into_iter().flatten().min(),
+        stop: start.stop,
+        max_line: ack::MAX_LINE,
+    };
+    let heard = conversation.ask(b"", &terms, logs);
+    let is_late = until.is_some_and(|until| until <= Instant::now());
+    let error = match heard {
+        Ok(Heard::Line(line)) => match (Ack::read(&line), greeting) {
+            (Ack::Good, _) => return Ok(conversation),
+            (Ack::Bad { reason }, Greeting::Ack) => StartError::BadAck { reason },
+            (Ack::Bad { .. }, Greeting::LivesFor(_)) => {
+                let shown = String::from_utf8_lossy(&line);
+                logs.note(format_args!(
+                    "ignored the line {shown:?}, which the action wrote before it was asked"
+                ));
+                return Ok(conversation);
+            }
+        },
+        Ok(Heard::Cut(Cut::TimedOut)) if until_alive.is_some() && !is_late => {
+            return Ok(conversation);
+        }
+        Ok(Heard::Cut(Cut::TimedOut)) => StartError::TimedOut,
+        Ok(Heard::Cut(Cut::Stopped)) => failed(RunError::Stopped),
+        Ok(Heard::TooLong) => StartError::BadAck {
+            reason: format!("it is longer than {} bytes", ack::MAX_LINE),
+        },
+        Ok(heard @ (Heard::Exited { .. } | Heard::Closed)) => {
+            let how = match heard {
+                Heard::Closed => Finish::Cut,
+                _ => Finish::Exited,
+            };
+            let ended = conversation.finish(how, start, logs);
+            return Err(match ended {
+                Ok(ended) => StartError::Ended { greeting, ended },
+                Err(e) => failed(e),
+            });
+        }
+        Err(e) => failed(e),
+    };
+    conversation
+        .finish(Finish::Cut, start, logs)
+        .map_err(failed)?;
+    Err(error)
+}
+
+/// Ends a process that would run on.
+fn cut(state: &mut State, start: Start<'_>, logs: &mut Logs<'_>) -> Result<(), RunError> {
+    match std::mem::replace(state, State::Cut) {
+        State::Waiting(conversation) => conversation.finish(Finish::Cut, start, logs).map(|_| ()),
+        State::Cut => Ok(()),
+        ended @ State::Ended(_) => {
+            *state = ended;
+            Ok(())
+        }
+    }
+}
+
+/// For a process that has ended by itself, or has made itself of no use.
+fn end(
+    state: &mut State,
+    how: Finish,
+    start: Start<'_>,
+    logs: &mut Logs<'_>,
+) -> Result<Ended, RunError> {
+    match std::mem::replace(state, State::Cut) {
+        State::Waiting(conversation) => {
+            let ended = conversation.finish(how, start, logs)?;
+            *state = State::Ended(ended);
+            Ok(ended)
+        }
+        State::Cut => Err(RunError::Stopped),
+        State::Ended(ended) => {
+            *state = State::Ended(ended);
+            Ok(ended)
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A resident process, from inside: any runner with either instance, what a failure leaves, who reads
+//! between two activations.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use actionproxy_core::{
+    Action, ActionRunner, Code, CompilerRunner, Config, Greeting, HookError, InitError,
+    InitRequest, InstanceKind, Logs, NativeRunner, Reinit, ResidentConfig, RunError, RunRequest,
+    Staged, StartError, Stop, Stub,
+};
+
+/// Answers each question with itself.
+const ECHO: &str = "#!/bin/sh\nwhile read -r line; do echo \"$line\" >&3; done\n";
+
+fn config(dir: &Path) -> Config {
+    let path = std::env::var_os("PATH").expect("a PATH");
+    Config {
+        instance: InstanceKind::Resident(ResidentConfig {
+            greeting: Greeting::LivesFor(Duration::ZERO),
+            execution_env: None,
+            keep_jar: None,
+        }),
+        reinit: Reinit::Allow,
+        env: vec![("PATH".into(), path)],
+        ..Config::new(dir)
+    }
+}
+
+fn open(config: Config, runner: impl ActionRunner + 'static) -> Action {
+    let stop = Stop::new().expect("a descriptor");
+    Action::open(config, runner, &Stub("#!/bin/sh\n".into()), stop).expect("our own directory")
+}
+
+fn init(action: &mut Action, code: &str) -> Result<(), InitError> {
+    let request = InitRequest {
+        code: Some(Code::Text(code.into())),
+        ..InitRequest::default()
+    };
+    action.init(request, &mut logs(&mut io::sink(), &mut io::sink()))
+}
+
+fn run(action: &Action, question: &str) -> Result<String, RunError> {
+    let request = RunRequest {
+        argument: question.into(),
+        ..RunRequest::default()
+    };
+    let outcome = action.run(request, &mut logs(&mut io::sink(), &mut io::sink()))?;
+    Ok(String::from_utf8(outcome.result).expect("text"))
+}
+
+fn logs<'a>(stdout: &'a mut dyn Write, stderr: &'a mut dyn Write) -> Logs<'a> {
+    Logs { stdout, stderr }
+}
+
+fn end(mut action: Action) {
+    action.end(&mut logs(&mut io::sink(), &mut io::sink()));
+}
+
+/// The source is what runs.
+fn taking_source() -> CompilerRunner<NativeRunner> {
+    CompilerRunner {
+        compiler: None,
+        inner: NativeRunner,
+    }
+}
+
+/// Makes a program of a source by writing a line before it.
+struct Shebang;
+
+impl ActionRunner for Shebang {
+    fn build(&self, staged: &mut Staged<'_, '_>) -> Result<(), HookError> {
+        let source = fs::read_to_string(staged.source())?;
+        if source.contains("refused") {
+            return Err("it is refused".into());
+        }
+        fs::create_dir_all(staged.executable().parent().ok_or("no directory")?)?;
+        Ok(fs::write(
+            staged.executable(),
+            format!("#!/bin/sh\n{source}"),
+        )?)
+    }
+}
+
+#[test]
+fn a_runner_of_its_own_builds_for_a_resident_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut action = open(config(dir.path()), Shebang);
+    assert!(matches!(run(&action, "{}"), Err(RunError::NotInitialized)));
+    let error = init(&mut action, "refused").expect_err("it is");
+    assert!(
+        matches!(error, InitError::Hook { hook: "build", .. }),
+        "{error}"
+    );
+    let source = ECHO.strip_prefix("#!/bin/sh\n").expect("it begins so");
+    init(&mut action, source).expect("a loop");
+    for question in ["{\"n\":1}", "[2]"] {
+        assert_eq!(run(&action, question).expect("an answer"), question);
+    }
+    // The failed one left nothing, so the number is the same.
+    assert!(dir.path().join("1/bin/exec").exists());
+    end(action);
+}
+
+#[test]
+fn a_compiler_builds_for_a_process_per_activation() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let compiler = dir.path().join("compile");
+    fs::write(
+        &compiler,
+        "#!/bin/sh\n(echo '#!/bin/sh'; cat $2/exec) > $3/exec\nchmod 755 $3/exec\n",
+    )
+    .and_then(|()| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755))
+    })
+    .expect("our own directory");
+    let runner = CompilerRunner {
+        compiler: Some(compiler),
+        inner: NativeRunner,
+    };
+    let config = Config {
+        instance: InstanceKind::Process,
+        source: "src/exec".into(),
+        executable: "bin/exec".into(),
+        ..config(&dir.path().join("action"))
+    };
+    let mut action = open(config, runner);
+    init(&mut action, "echo \"{\\\"got\\\":$1}\"\n").expect("it compiles");
+    assert_eq!(
+        run(&action, "{\"n\":1}").expect("a result"),
+        "{\"got\":{\"n\":1}}"
+    );
+}
+
+#[test]
+fn what_ran_before_outlives_a_start_that_fails() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut action = open(config(dir.path()), taking_source());
+    init(&mut action, ECHO).expect("a loop");
+    let error = init(&mut action, "#!/nowhere/interpreter\n").expect_err("it cannot start");
+    assert!(
+        matches!(error, InitError::Start(StartError::Run(_))),
+        "{error}"
+    );
+    assert_eq!(run(&action, "{}").expect("an answer"), "{}");
+    let names: Vec<_> = fs::read_dir(dir.path())
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(names, ["1"]);
+    end(action);
+    // Its directory goes with it.
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
+}
+
+#[test]
+fn without_code_there_is_nothing_to_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut action = open(config(dir.path()), taking_source());
+    let error = action.init(
+        InitRequest::default(),
+        &mut logs(&mut io::sink(), &mut io::sink()),
+    );
+    assert!(matches!(error, Err(InitError::NoCode)));
+    // No stub either.
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
+}
+
+#[test]
+fn what_is_written_between_activations_is_handed_on_by_tend_and_the_end_is_seen() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut action = open(config(dir.path()), taking_source());
+    init(
+        &mut action,
+        "#!/bin/sh\nread -r line; echo '{}' >&3; echo after; echo late >&2; exit 7\n",
+    )
+    .expect("it starts");
+    run(&action, "{}").expect("an answer");
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (wake, waker) = io::pipe().expect("descriptors");
+    // Until it is seen that the process has exited. What it wrote may already have come with the
+    // activation, if it was quicker than we.
+    while !String::from_utf8_lossy(&stderr).contains("status 7") {
+        let mut logs = logs(&mut stdout, &mut stderr);
+        action
+            .tend(wake.as_fd(), Some(Duration::from_secs(60)), &mut logs)
+            .expect("it waits");
+    }
+    assert!(matches!(run(&action, "{}"), Err(RunError::Ended { .. })));
+    drop(waker);
+    // Readable now, it comes back at once.
+    let mut logs = logs(&mut stdout, &mut stderr);
+    action
+        .tend(wake.as_fd(), None, &mut logs)
+        .expect("it waits");
+}
