@@ -6,8 +6,10 @@ engine_root() {
     root "$ENGINE" ca-certificates,docker.io,docker-cli,docker-buildx,iptables,qemu-user,git
 }
 
-# A Docker that answers, knows buildx and keeps images for several platforms.
+# A Docker that answers, knows buildx and keeps images for several platforms. Our own, where the
+# environment points at it already, is none that was there.
 there_is_docker() {
+    [ "${DOCKER_HOST:-}" != "unix://$RUN/docker.sock" ] || return 1
     docker info >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1
 }
 
