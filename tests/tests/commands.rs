@@ -63,6 +63,10 @@ const COMMANDS: &[(&str, RunBy)] = &[
         "tests/clients/install",
         Nothing("it installs clients, from their registries"),
     ),
+    (
+        "tests/runtimes/run CHECKOUTS",
+        Nothing("it needs checkouts of the runtimes' repositories"),
+    ),
     ("tests/clients/run", File(".ci/run", "tests/clients/run")),
     (
         "tests/images/reproducible",
