@@ -27,15 +27,10 @@ pub(crate) struct Served {
 /// # Errors
 /// One line that says why the code cannot be had.
 pub(crate) fn choose(options: &mut Options) -> Result<Served, String> {
-    if options.action_loop.is_served {
-        return Ok(Served {
-            contract: Arc::new(action_loop::contract(options)),
-            prepared: None,
-            warnings: Vec::new(),
-        });
-    }
+    let is_loop = options.action_loop.is_served;
     let mut warnings = Vec::new();
     let (contract, prepared): (Arc<dyn Contract>, _) = match options.platform {
+        Platform::OpenWhisk if is_loop => (Arc::new(action_loop::contract(options)), None),
         Platform::OpenWhisk => {
             let contract = OpenWhisk {
                 enforce_deadline: options.enforce_deadline,
@@ -51,7 +46,10 @@ pub(crate) fn choose(options: &mut Options) -> Result<Served, String> {
                     None => Dedication::StemCell,
                     Some(_) => Dedication::Dedicated,
                 },
-                argument: Argument::Value,
+                argument: match is_loop {
+                    true => Argument::Message,
+                    false => Argument::Value,
+                },
                 end_of_logs: match options.sentinels {
                     true => EndOfLogs::Sentinel,
                     false => EndOfLogs::Nothing,

@@ -218,3 +218,28 @@ fn the_platform_is_a_flag_too_and_sentinels_can_be_left_out() {
     assert_eq!(proxy.unread().stdout, "logged\n");
     assert_eq!(proxy.stderr(), "");
 }
+
+#[test]
+fn one_process_for_all_activations_is_given_whole_messages() {
+    let proxy = Proxy::builder()
+        .env("__OW_RUNTIME_PLATFORM", "knative")
+        .arg("--action-loop")
+        .start();
+    let early = post(&proxy, &json!({"value": {}}));
+    assert_eq!(early.status, 500);
+    init(
+        &proxy,
+        "#!/bin/bash\nn=0\nwhile read -r line; do n=$((n + 1)); \
+         echo \"{\\\"body\\\":{\\\"n\\\":$n,\\\"message\\\":$line}}\" >&3; done\n",
+    );
+    for n in 1..3 {
+        let message = json!({"activation": {"activation_id": "7"}, "value": {"a": n}});
+        let answer = post(&proxy, &message);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let found = body(&answer);
+        assert_eq!(found["n"], n);
+        assert_eq!(found["message"]["value"]["a"], n);
+        assert_eq!(found["message"]["value"]["__ow_method"], "post");
+        assert_eq!(found["message"]["activation_id"], "7");
+    }
+}
