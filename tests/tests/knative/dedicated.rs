@@ -90,3 +90,20 @@ fn the_port_is_the_platforms() {
     child.kill().expect("our own child");
     child.wait().expect("our own child");
 }
+
+#[test]
+fn one_process_for_all_activations_is_started_before_the_first_request() {
+    let proxy = Proxy::builder()
+        .env("__OW_RUNTIME_PLATFORM", "knative")
+        .env(
+            "__OW_ACTION_CODE",
+            "#!/bin/bash\nwhile read -r line; do echo '{\"loop\":1}' >&3; done\n",
+        )
+        .arg("--action-loop")
+        .start();
+    eventually("the action to be prepared", || {
+        let health = proxy.get("/healthz");
+        health.text().contains("\"initialized\":true").then_some(())
+    });
+    assert_eq!(post(&proxy, &json!({"value": {}})).text(), "{\"loop\":1}");
+}
