@@ -20,7 +20,12 @@ fn start(arguments: &[&str]) -> (Proxy, SocketAddr) {
     let builder = arguments
         .iter()
         .fold(builder, |b, argument| b.arg(argument));
-    (builder.start(), operator)
+    let proxy = builder.start();
+    // It listens a moment after the port of activations, on which the proxy was seen to answer.
+    eventually("the operator's port to be open", || {
+        Connection::open(operator).ok()
+    });
+    (proxy, operator)
 }
 
 fn get(address: SocketAddr, path: &str) -> Answer {

@@ -61,7 +61,9 @@ fn a_broken_one_is_named_once_and_answers_502() {
     }
     let said = proxy.stderr();
     assert_eq!(said.matches("failed to decode").count(), 1, "{said}");
-    let mut connection = actionproxy_tests::Connection::open(operator).expect("a connection");
+    let mut connection = eventually("the operator's port to be open", || {
+        actionproxy_tests::Connection::open(operator).ok()
+    });
     connection
         .send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("sent");
