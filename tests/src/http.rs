@@ -180,7 +180,13 @@ impl Connection {
 
     fn more(&mut self) -> io::Result<()> {
         let mut bytes = [0; 64 << 10];
-        let read = self.stream.read(&mut bytes)?;
+        // With a time limit a read is not begun again by itself.
+        let read = loop {
+            match self.stream.read(&mut bytes) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
