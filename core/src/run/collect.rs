@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
@@ -259,7 +259,11 @@ impl Collecting<'_> {
     /// Says who is not waited for any longer.
     fn name_holders(&mut self, waited: Duration, logs: &mut Logs<'_>) {
         let pipes = [("stdout", &self.out), ("stderr", &self.err)];
-        let pipes = pipes.map(|(name, pipe)| Some((name, pipe.as_ref()?)));
+        // What is still to be read of a pipe that everybody has closed is nobody's fault but the log's.
+        let pipes = pipes.map(|(name, pipe)| Some((name, pipe.as_ref().filter(|p| is_held(p))?)));
+        if pipes.iter().all(Option::is_none) {
+            return;
+        }
         let holders = holders::find(pipes.into_iter().flatten());
         if std::mem::take(&mut self.err_partial) {
             let _ = logs.stderr.write_all(b"\n");
@@ -386,6 +390,13 @@ impl Collecting<'_> {
             self.stdin = None;
         }
     }
+}
+
+/// Whether somebody could still write into `pipe`.
+fn is_held(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+    let polled = poll(&mut fds, Some(&Timespec::default()));
+    polled.is_err() || !fds[0].revents().contains(PollFlags::HUP)
 }
 
 /// Fills `chunk` from `pipe`, which is ready; false, and the pipe closed, at its end.

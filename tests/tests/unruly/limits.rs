@@ -253,6 +253,9 @@ fn an_action_that_ended_in_time_is_not_stopped_for_a_log_that_is_slow() {
         thread::sleep(passed.saturating_duration_since(Instant::now()));
         assert_eq!(answer.join().expect("an answer").text(), "{}");
     });
+    // No descendant is to blame: there is none.
+    let said = proxy.stderr();
+    assert!(!said.contains("still holds"), "{said}");
     drop(proxy);
     let mut read = String::new();
     log.read_to_string(&mut read).expect("text");
