@@ -84,8 +84,9 @@ pub(crate) fn serve(
     let ending = Ending::prepare(&options, &server, &workers, stop)?;
 
     let first = shutdown.wait(&ending.finished);
-    workers.stop();
+    // In this order: the reply to a run that waits is the last of its connection.
     server.close_connections();
+    workers.stop();
     let _ = ending.begin.send(());
     let second = shutdown.wait(&ending.finished);
     process::end_children();

@@ -40,6 +40,8 @@ pub(super) struct Connection {
     /// What has come and is not used yet. Empty while it is kept.
     buffer: Vec<u8>,
     share: Share,
+    /// Bytes of a body taken from the wire since others had their turn.
+    unpaused: usize,
     /// Made where a coroutine has to wait for the first time.
     waiter: Option<Waiter>,
     parting: Option<Instant>,
@@ -74,6 +76,7 @@ impl Connection {
             id,
             socket,
             buffer: Vec::new(),
+            unpaused: 0,
             waiter: None,
             parting: None,
         }
@@ -189,7 +192,7 @@ impl Connection {
             body = std::mem::take(&mut self.buffer);
             self.buffer = reader.take_whole(&mut body, 0);
         }
-        let (mut unpaused, mut unnoted) = (0, 0);
+        let mut unnoted = 0;
         while !reader.is_done() {
             let before = body.len();
             let received = match reader.left() {
@@ -197,6 +200,7 @@ impl Connection {
                     let room = body.len().max(CHUNK);
                     body.reserve_exact(usize::try_from(left).map_or(room, |left| left.min(room)));
                     let received = self.socket.receive(&mut body)?;
+                    self.unpaused += body.len() - before;
                     self.buffer = reader.take_whole(&mut body, before);
                     received
                 }
@@ -226,10 +230,11 @@ impl Connection {
                 self.server.connections.note_moving(self.id);
                 unnoted = 0;
             }
-            unpaused += read;
-            if unpaused >= TURN {
+            if self.unpaused >= TURN {
+                self.unpaused = 0;
                 coroutine::pause();
-                unpaused = 0;
+                // One that always has bytes never waits, and its bytes need not be a body's.
+                self.check_time()?;
             }
         }
         Ok(body)
@@ -250,24 +255,30 @@ impl Connection {
         }
         let taken = reader.take_chunked(&self.buffer, body)?;
         self.buffer.drain(..taken);
+        self.unpaused += taken;
         Ok(Received::Bytes)
     }
 
     /// Waits for the client, for as long as it may be still.
     fn wait(&mut self) -> Result<(), Failure> {
-        if self.waiter.is_none() {
-            let waiter = Waiter::new(self.socket.clone())?;
-            let waker = waiter.waker();
-            self.server.connections.set_waker(self.id, waker);
-            self.waiter = Some(waiter);
-        }
-        if self.server.connections.time(self.id) == Time::Up {
-            return Err(Failure::Refused(Refusal::TimedOut));
-        }
-        if let Some(waiter) = &self.waiter {
+        let waiter = match self.waiter.take() {
+            Some(waiter) => waiter,
+            None => Waiter::new(self.socket.clone())?,
+        };
+        // Each time: while the service worked, nobody was to be woken.
+        self.server.connections.set_waker(self.id, waiter.waker());
+        let waiter = self.waiter.insert(waiter);
+        if self.server.connections.time(self.id) == Time::Left {
             waiter.wait();
         }
-        Ok(())
+        self.check_time()
+    }
+
+    fn check_time(&self) -> Result<(), Failure> {
+        match self.server.connections.time(self.id) {
+            Time::Left => Ok(()),
+            Time::Up => Err(Failure::Refused(Refusal::TimedOut)),
+        }
     }
 
     fn fail(self, failure: Failure) {

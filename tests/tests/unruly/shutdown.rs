@@ -54,6 +54,7 @@ fn the_running_activation_is_answered_and_those_that_wait_are_refused_at_once() 
         let refused = waiting.join().expect("an answer");
         assert_eq!(refused.status, 503);
         assert_eq!(refused.error(), "The proxy is shutting down.");
+        assert_eq!(refused.header("connection"), Some("close"));
         assert_eq!(proxy.run(json!({})).status, 503);
         assert_eq!(health(&proxy)["running"], 1);
         tell(&proxy, "go");
