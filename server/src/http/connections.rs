@@ -43,8 +43,10 @@ pub(super) struct Connections {
 struct State {
     open: HashMap<Id, Entry>,
     last: Id,
-    /// The watch waits for a first connection.
+    /// The watch waits for a first connection, or to be needed otherwise.
     is_watch_asleep: bool,
+    /// The watch has to tick although no connection is open.
+    is_tick_needed: bool,
 }
 
 #[derive(Debug)]
@@ -117,6 +119,12 @@ impl Connections {
             .stack_size(SMALL_STACK)
             .spawn(move || watching.watch(tick))?;
         Ok(connections)
+    }
+
+    /// Has the watch tick within a second or, where a connection is open, as soon as it wakes.
+    pub(super) fn need_tick(&self) {
+        self.lock().is_tick_needed = true;
+        self.opened.notify_one();
     }
 
     pub(super) fn count(&self) -> usize {
@@ -249,12 +257,16 @@ impl Connections {
     fn watch(&self, tick: impl Fn()) {
         loop {
             let mut state = self.lock();
-            while state.open.is_empty() {
+            while state.open.is_empty() && !state.is_tick_needed {
                 state.is_watch_asleep = true;
                 state = unpoisoned(self.opened.wait(state));
             }
             // Whatever is opened from now on has at least so much time.
-            let soon = Instant::now() + PARTING.min(self.idle);
+            let soon = match std::mem::take(&mut state.is_tick_needed) {
+                true => RESPITE.min(self.idle),
+                false => PARTING.min(self.idle),
+            };
+            let soon = Instant::now() + soon;
             let next = state.open.values().filter_map(|entry| entry.until).min();
             let next = next.map_or(soon, |next| next.min(soon));
             drop(state);

@@ -284,10 +284,12 @@ impl Server {
         epoll::modify(&self.epoll, socket, data(id), flags).is_ok()
     }
 
-    /// Accepts nothing until a connection has left, or the watch wakes.
+    /// Accepts nothing until a connection has left, or the watch ticks: what took the descriptors
+    /// may be no connection, and the last of these may have left already.
     fn pause_accepting(&self) {
         self.is_paused.store(true, Ordering::SeqCst);
         self.watch_listeners(epoll::EventFlags::empty());
+        self.connections.need_tick();
     }
 
     fn go_on_accepting(&self) {

@@ -1,7 +1,7 @@
 //! Time and number: idle and stuck connections, too many of them.
 
 use actionproxy_tests::unread::Unread;
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
 use super::*;
 
@@ -166,6 +166,40 @@ fn an_answer_that_is_not_read_ends_its_connection() {
         });
         assert!(connection.answer().is_err());
     }
+    assert_eq!(proxy.get("/healthz").status, 200);
+}
+
+#[test]
+fn accepting_goes_on_after_a_moment_without_descriptors() {
+    let proxy = Proxy::builder().arg("--idle-timeout").arg("300ms").start();
+    let tasks = format!("/proc/{}/task", proxy.pid().as_raw_nonzero());
+    // With no connection open nothing but the next client would wake it.
+    eventually("the watch to have nothing to do", || {
+        let tasks = std::fs::read_dir(&tasks).expect("the proxy is there");
+        let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        tasks
+            .map(|task| task.expect("a thread").path())
+            .any(|task| {
+                read(task.join("comm")) == "watch\n" && read(task.join("wchan")).contains("futex")
+            })
+            .then_some(())
+    });
+    let limit = |current| Rlimit {
+        current: Some(current),
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    let open = format!("/proc/{}/fd", proxy.pid().as_raw_nonzero());
+    let first_free = (0..).find(|n| !std::fs::exists(format!("{open}/{n}")).expect("it is there"));
+    let none = limit(first_free.expect("an end"));
+    let old = prlimit(Some(proxy.pid()), Resource::Nofile, none).expect("our own child");
+    let mut waiting = proxy.connect();
+    waiting
+        .send(&request("GET", "/healthz", b""))
+        .expect("sent");
+    let time = Some(std::time::Duration::from_millis(300));
+    waiting.stream().set_read_timeout(time).expect("a time");
+    assert!(waiting.answer().is_err(), "there was a descriptor left");
+    prlimit(Some(proxy.pid()), Resource::Nofile, old).expect("our own child");
     assert_eq!(proxy.get("/healthz").status, 200);
 }
 
