@@ -10,10 +10,12 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use may_minihttp::{HttpService, HttpServiceFactory, Request, Response};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::net::Shutdown;
+use rustix::process::Resource;
 
 use crate::http::Server;
 use crate::metrics::{Metrics, Present};
@@ -21,6 +23,18 @@ use crate::workers::Workers;
 
 /// More than probes and scrapers need; the library itself has no limit.
 const MAX_CONNECTIONS: usize = 64;
+/// The part of the process's descriptors that connections to this port may take: one in so many.
+const SHARE: u64 = 8;
+/// How long accepting waits where there are too many, for those that were told to end to be gone.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The most connections to this port, as far as descriptors go. Without a descriptor the library
+/// would try to accept for ever, and let nothing else have its turn.
+pub(crate) fn most_connections() -> usize {
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    let share = limit.map_or(u64::MAX, |limit| limit / SHARE);
+    usize::try_from(share).map_or(MAX_CONNECTIONS, |share| share.clamp(1, MAX_CONNECTIONS))
+}
 
 /// What the port tells of.
 pub(crate) struct Operator {
@@ -42,6 +56,7 @@ impl Operator {
         let factory = Factory {
             operator: Arc::new(self),
             open: Arc::default(),
+            most: most_connections(),
         };
         factory.start(address).map(drop)
     }
@@ -127,18 +142,21 @@ impl Answer {
 struct Factory {
     operator: Arc<Operator>,
     open: Arc<AtomicUsize>,
+    most: usize,
 }
 
 impl HttpServiceFactory for Factory {
     type Service = Connection;
 
     fn new_service(&self, id: usize) -> Connection {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
             // JUSTIFICATION: the library keeps the stream to itself and hands out its number.
             // SAFETY: it calls this before it lets go of the stream whose number it is.
             let socket = unsafe { BorrowedFd::borrow_raw(id as i32) };
-            // The library then sees the connection's end.
+            // The library then sees the connection's end. This is the coroutine that accepts: a burst
+            // must not use up the descriptors before that.
             let _ = rustix::net::shutdown(socket, Shutdown::Both);
+            may::coroutine::sleep(PAUSE);
         }
         Connection {
             operator: Arc::clone(&self.operator),

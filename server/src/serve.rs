@@ -20,7 +20,7 @@ use crate::contract::{self, Served};
 use crate::http::{self, Limits, Listener, Server};
 use crate::logs::{LogStreams, Sharing};
 use crate::metrics::Metrics;
-use crate::operator::Operator;
+use crate::operator::{self, Operator};
 use crate::options::{Listen, Options};
 use crate::process::{self, OwnDir};
 use crate::shutdown::{self, Shutdown, Woken};
@@ -254,7 +254,11 @@ fn most_connections(options: &Options) -> usize {
         1
     };
     let room = limit.map_or(usize::MAX, |limit| {
-        let used = SPARE_DESCRIPTORS + for_actions as u64;
+        // Each port its own: the library behind the operator's does not survive being without.
+        let for_operator = options
+            .operator_port
+            .map_or(0, |_| operator::most_connections());
+        let used = SPARE_DESCRIPTORS + (for_actions + for_operator) as u64;
         usize::try_from(limit.saturating_sub(used)).unwrap_or(usize::MAX)
     });
     options.max_connections.min(room.max(4))

@@ -243,6 +243,28 @@ fn more_connections_than_probes_need_are_closed() {
 }
 
 #[test]
+fn connections_to_it_leave_the_port_of_activations_its_descriptors() {
+    if !tools::are_here(&["prlimit"]) {
+        return;
+    }
+    let operator = free_address();
+    let proxy = Proxy::builder()
+        .under(["prlimit", "--nofile=40", "--"])
+        .arg("--operator-port")
+        .arg(&operator.port().to_string())
+        .start();
+    eventually("the operator's port to be open", || {
+        Connection::open(operator).ok()
+    });
+    // Far more than there are descriptors; those over its share are closed.
+    let open: Vec<_> = (0..60).map(|_| Connection::open(operator)).collect();
+    assert_eq!(proxy.get("/healthz").status, 200);
+    let closed = open.into_iter().flatten().rev().take(20);
+    assert!(closed.into_iter().all(Connection::closed));
+    assert_eq!(proxy.get("/healthz").status, 200);
+}
+
+#[test]
 fn a_port_in_use_is_a_line_and_status_2() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
