@@ -165,7 +165,7 @@ impl Connection {
                 Received::Bytes => {}
                 Received::Nothing if self.buffer.is_empty() => return Err(Failure::Nothing),
                 Received::Nothing => {
-                    self.wait()?;
+                    self.wait_for_more()?;
                     continue;
                 }
                 Received::End if self.buffer.iter().all(|b| matches!(b, b'\r' | b'\n')) => {
@@ -208,7 +208,7 @@ impl Connection {
             };
             match received {
                 Received::Bytes => {}
-                Received::Nothing => self.wait()?,
+                Received::Nothing => self.wait_for_more()?,
                 Received::End => {
                     let text = match reader.left() {
                         Some(left) => format!(
@@ -233,6 +233,7 @@ impl Connection {
             if self.unpaused >= TURN {
                 self.unpaused = 0;
                 coroutine::pause();
+                self.check_closing()?;
                 // One that always has bytes never waits, and its bytes need not be a body's.
                 self.check_time()?;
             }
@@ -259,6 +260,13 @@ impl Connection {
         Ok(Received::Bytes)
     }
 
+    /// Waits for more of a request, unless connections are being closed.
+    fn wait_for_more(&mut self) -> Result<(), Failure> {
+        self.check_closing()?;
+        self.wait()?;
+        self.check_closing()
+    }
+
     /// Waits for the client, for as long as it may be still.
     fn wait(&mut self) -> Result<(), Failure> {
         let waiter = match self.waiter.take() {
@@ -278,6 +286,14 @@ impl Connection {
         match self.server.connections.time(self.id) {
             Time::Left => Ok(()),
             Time::Up => Err(Failure::Refused(Refusal::TimedOut)),
+        }
+    }
+
+    /// A request of which more is to come is not waited for at the end.
+    fn check_closing(&self) -> Result<(), Failure> {
+        match self.server.is_closing() {
+            true => Err(Failure::Refused(Refusal::Closing)),
+            false => Ok(()),
         }
     }
 

@@ -225,6 +225,24 @@ impl Connections {
         }
     }
 
+    /// Wakes every coroutine that waits for its client.
+    pub(super) fn wake_all(&self) {
+        for entry in self.lock().open.values() {
+            if let Place::Moving(Some(waker), _) = &entry.place {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Whether bytes of a request or a reply are on their way on some connection.
+    pub(super) fn is_any_moving(&self) -> bool {
+        let state = self.lock();
+        state
+            .open
+            .values()
+            .any(|entry| matches!(entry.place, Place::Moving(..)))
+    }
+
     /// What wakes the coroutine of a connection when its time is up.
     pub(super) fn set_waker(&self, id: Id, waker: Waker) {
         if let Some(entry) = self.lock().open.get_mut(&id)

@@ -33,6 +33,8 @@ pub(crate) enum Refusal {
     NotImplemented(String),
     /// More bytes of bodies at a time than there is memory for.
     Overloaded,
+    /// The server closes its connections, and the rest of the request has not come.
+    Closing,
     /// More connections than there may be, and all of them work.
     TooManyConnections,
     /// Another version of HTTP.
@@ -52,7 +54,7 @@ impl Refusal {
             Refusal::HeadTooLarge(_) => 431,
             Refusal::Failed => 500,
             Refusal::NotImplemented(_) => 501,
-            Refusal::Overloaded | Refusal::TooManyConnections => 503,
+            Refusal::Overloaded | Refusal::Closing | Refusal::TooManyConnections => 503,
             Refusal::Version(_) => 505,
         }
     }
@@ -103,6 +105,7 @@ impl fmt::Display for Refusal {
             Refusal::Overloaded => f.write_str(
                 "Too many large requests at once; expected fewer, or the same one later.",
             ),
+            Refusal::Closing => f.write_str("The proxy is shutting down."),
             Refusal::TooManyConnections => {
                 f.write_str("Too many connections at once; expected fewer, or the same one later.")
             }

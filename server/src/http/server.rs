@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -29,6 +30,8 @@ const READABLE: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlag
 const BATCH: usize = 64;
 /// Batches in a row after which coroutines that wait for bytes have their turn.
 const TURN: usize = 16;
+/// How long until a request that is being read is looked for again.
+const MOMENT: Duration = Duration::from_millis(1);
 /// The ids of listeners; connections count from below.
 const FIRST_LISTENER: Id = Id::MAX / 2;
 
@@ -100,9 +103,12 @@ impl Server {
         Ok(server)
     }
 
-    /// From now on each reply is the last of its connection.
+    /// From now on each reply is the last of its connection, and a request of which more is to come
+    /// is refused.
     pub(crate) fn close_connections(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
+        // In this order: whoever waits again sees it.
+        self.connections.wake_all();
     }
 
     /// Takes the paths of Unix sockets away.
@@ -114,15 +120,27 @@ impl Server {
     /// than `time`.
     pub(crate) fn wait_replied(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let mut exchanges = self.lock();
-        while *exchanges > 0 {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        loop {
+            // In this order: a request that is being read is an exchange in a moment, if only to be
+            // refused.
+            let is_any_moving = self.connections.is_any_moving();
+            let mut exchanges = self.lock();
+            while *exchanges > 0 {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return false;
+                }
+                exchanges = unpoisoned(self.exchanged.wait_timeout(exchanges, left)).0;
+            }
+            drop(exchanges);
+            if !is_any_moving {
+                return true;
+            }
+            if Instant::now() >= until {
                 return false;
             }
-            exchanges = unpoisoned(self.exchanged.wait_timeout(exchanges, left)).0;
+            thread::sleep(MOMENT);
         }
-        true
     }
 
     /// How many connections are open.

@@ -41,6 +41,24 @@ fn an_idle_proxy_ends_at_once_with_status_0() {
 }
 
 #[test]
+fn a_request_that_has_not_come_whole_is_told_that_the_proxy_ends() {
+    let whole = request("POST", "/run", b"{\"value\": {}}");
+    for sent in [&whole[..30], &whole[..whole.len() - 3]] {
+        let mut proxy = Proxy::builder().arg("--grace=1h").start();
+        proxy.init("#!/bin/sh\necho '{}'\n");
+        let mut connection = proxy.connect();
+        connection.send(sent).expect("sent");
+        actionproxy_tests::unread::Unread::new().wait(connection.stream());
+        proxy.signal(Signal::TERM);
+        let answer = connection.answer().expect("an answer");
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert_eq!(answer.error(), "The proxy is shutting down.");
+        assert_eq!(proxy.wait(), 0);
+    }
+}
+
+#[test]
 fn the_running_activation_is_answered_and_those_that_wait_are_refused_at_once() {
     let mut proxy = Proxy::builder().arg("--grace=1h").start();
     proxy.init(WAITS);
