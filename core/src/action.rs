@@ -5,11 +5,13 @@ use std::sync::OnceLock;
 use crate::config::{Config, InstanceKind, Reinit, VerifyPolicy};
 use crate::error::{InitError, RunError, VerifyError};
 use crate::init::install::{self, record, sync};
+use crate::init::readable;
 use crate::init::stub::{self, Stub};
 use crate::init::verify::{Executable, Recorded};
 use crate::init::{Init, Ready};
 use crate::instance::Instance;
 use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
+use crate::run::confine::{Confined, Private};
 use crate::run::env::Environment;
 use crate::run::spawn::Parent;
 use crate::run::status::MemoryGroup;
@@ -34,6 +36,7 @@ pub struct Action {
     environment: Environment,
     stop: Stop,
     parent: Parent,
+    confined: Option<Confined>,
     /// Looked for at the first run, and not at the start.
     memory: OnceLock<Option<MemoryGroup>>,
     origin: Origin,
@@ -93,12 +96,13 @@ impl Action {
         stop: Stop,
     ) -> Result<Self, InitError> {
         sync::make_dir(config.durability, &config.action_dir)?;
+        let confined = confine(&config)?;
         if let InstanceKind::Resident(_) = config.instance {
             return Ok(Action {
                 instance: Instance::Resident(None),
                 // Nothing that stands there is ever run.
                 origin: Origin::Stub,
-                ..Self::existing(config, runner, stop)
+                ..Self::found(config, runner, stop, confined)
             });
         }
         install::recover(&config.action_dir, config.durability)?;
@@ -118,23 +122,38 @@ impl Action {
             },
         };
         Ok(Action {
-            environment: Environment::new(config.env.iter().cloned()),
-            config,
-            runner: Box::new(runner),
-            stop,
-            parent: Parent::learn(),
-            memory: OnceLock::new(),
             origin,
             state: State::Opened(earlier),
-            instance: Instance::Process,
+            ..Self::found(config, runner, stop, confined)
         })
     }
 
     /// An action whose executable stands already and is to be run as it is, in a process for each
-    /// activation. Touches no file.
-    pub fn existing(config: Config, runner: impl ActionRunner + 'static, stop: Stop) -> Self {
+    /// activation. Touches no file; so with a [`View::ReadOnly`](crate::confinement::View) it has no
+    /// directory for temporary files, and a user of its own has to be able to read it already.
+    ///
+    /// # Errors
+    /// [`InitError::Confinement`].
+    pub fn existing(
+        config: Config,
+        runner: impl ActionRunner + 'static,
+        stop: Stop,
+    ) -> Result<Self, InitError> {
+        let confined = Confined::prepare(&config.confinement, &config.action_dir, Private::None)
+            .map_err(InitError::Confinement)?;
+        Ok(Self::found(config, runner, stop, confined))
+    }
+
+    fn found(
+        config: Config,
+        runner: impl ActionRunner + 'static,
+        stop: Stop,
+        confined: Option<Confined>,
+    ) -> Self {
+        let environment = Environment::new(config.env.iter().cloned());
         Action {
-            environment: Environment::new(config.env.iter().cloned()),
+            environment: of_actions(environment, confined.as_ref()),
+            confined,
             config,
             runner: Box::new(runner),
             stop,
@@ -166,6 +185,7 @@ impl Action {
         }
         self.parent.look_again();
         let (mut ready, environment) = self.prepare(request, logs)?;
+        let environment = of_actions(environment, self.confined.as_ref());
         if let Some(place) = ready.place.take() {
             return self.start(place, ready, environment, logs);
         }
@@ -248,6 +268,7 @@ impl Action {
             time_limit: self.time_limit(request.time_limit),
             stop: &self.stop,
             parent: &self.parent,
+            confined: self.confined.as_ref(),
             memory: self
                 .memory
                 .get_or_init(MemoryGroup::of_this_process)
@@ -281,6 +302,30 @@ impl Action {
             }),
         }
     }
+}
+
+/// What is taken from the action's processes, and what it needs in the action directory.
+fn confine(config: &Config) -> Result<Option<Confined>, InitError> {
+    let dir = &config.action_dir;
+    let confined = Confined::prepare(&config.confinement, dir, Private::InActionDir)
+        .map_err(InitError::Confinement)?;
+    if let Some(confined) = &confined {
+        if let Some(private) = confined.private_dir() {
+            readable::make_private(private, confined.user())?;
+        }
+        if let Some(user) = confined.user() {
+            readable::make_enterable(dir, user)?;
+        }
+    }
+    Ok(confined)
+}
+
+/// The environment of actions, which differs from that of hooks.
+fn of_actions(mut environment: Environment, confined: Option<&Confined>) -> Environment {
+    if let Some(private) = confined.and_then(Confined::private_dir) {
+        environment.set("TMPDIR", private);
+    }
+    environment
 }
 
 fn note_names(names: &[String], logs: &mut Logs<'_>) {

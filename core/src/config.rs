@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::confinement::Confinement;
+
 /// How an [`Action`](crate::Action) is laid out on disk, what it may cost, and what is checked.
 ///
 /// Core never reads the process environment: whoever embeds it fills this in.
@@ -32,6 +34,8 @@ pub struct Config {
     pub unpack: UnpackLimits,
     /// What running a process may cost.
     pub process: ProcessLimits,
+    /// What is taken from the action's processes. Default: nothing.
+    pub confinement: Confinement,
 }
 
 impl Default for Config {
@@ -47,6 +51,7 @@ impl Default for Config {
             durability: Durability::Process,
             unpack: UnpackLimits::default(),
             process: ProcessLimits::default(),
+            confinement: Confinement::default(),
         }
     }
 }

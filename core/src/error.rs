@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::Greeting;
+use crate::confinement::ConfinementError;
 use crate::digest::Digest;
 use crate::init::contents::Contents;
 use crate::limits::explained;
@@ -72,6 +73,8 @@ pub enum InitError {
         /// The limit.
         limit: Duration,
     },
+    /// What was to be taken from the action's processes cannot be taken here.
+    Confinement(ConfinementError),
     /// The machine failed.
     Io {
         /// What was being done, as a verb and its object.
@@ -96,7 +99,7 @@ impl InitError {
             | InitError::TimedOut { .. }
             | InitError::NoExecutable(_)
             | InitError::Verify(_) => Fault::Action,
-            InitError::Io { .. } => Fault::Host,
+            InitError::Io { .. } | InitError::Confinement(_) => Fault::Host,
         }
     }
 
@@ -139,6 +142,7 @@ impl fmt::Display for InitError {
             InitError::TimedOut { limit } => {
                 write!(f, "init was stopped after its time limit of {limit:?}")
             }
+            InitError::Confinement(e) => e.fmt(f),
             InitError::Io {
                 doing,
                 path,
@@ -156,6 +160,7 @@ impl std::error::Error for InitError {
         match self {
             InitError::Verify(e) => Some(e),
             InitError::Start(e) => Some(e),
+            InitError::Confinement(e) => Some(e),
             InitError::Io { source, .. } => Some(source),
             _ => None,
         }
@@ -321,6 +326,8 @@ impl std::error::Error for VerifyError {
 pub enum SpawnStep {
     /// Strings, pipes, the new process itself, its group and descriptors.
     Prepare,
+    /// Putting limits on it, making it another user's, and taking from it what it may not do.
+    Confine,
     /// Entering the working directory.
     EnterDirectory,
     /// Executing the program.

@@ -40,6 +40,7 @@
 mod action;
 mod compiler;
 pub mod config;
+pub mod confinement;
 mod digest;
 pub mod error;
 pub mod init;
@@ -55,6 +56,7 @@ pub use config::{
     Config, Durability, Greeting, InstanceKind, ProcessLimits, Reinit, ResidentConfig,
     UnpackLimits, VerifyPolicy,
 };
+pub use confinement::Confinement;
 pub use digest::Digest;
 pub use error::{Fault, HookError, InitError, RunError, SpawnStep, StartError, VerifyError, When};
 pub use init::stub::Stub;

@@ -241,6 +241,8 @@ impl<'l> Staged<'_, 'l> {
             environment: self.environment,
             working_dir: self.dir,
             parent: self.parent,
+            // It is the image author's, and may need more than the action.
+            confined: None,
         }
         .spawn(&[])?;
         let limits = Limits {

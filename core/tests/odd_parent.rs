@@ -13,7 +13,8 @@ fn written_by(file: &str, argument: &[u8]) -> String {
     let mut config = Config::new(file.parent().expect("a directory"));
     config.executable = file.file_name().expect("a name").into();
     config.verify = VerifyPolicy::Permission;
-    let action = Action::existing(config, NativeRunner, Stop::new().expect("a descriptor"));
+    let action = Action::existing(config, NativeRunner, Stop::new().expect("a descriptor"))
+        .expect("nothing is taken from it");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut logs = Logs {
         stdout: &mut stdout,

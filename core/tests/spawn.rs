@@ -39,7 +39,8 @@ fn logged<T>(act: impl FnOnce(&mut Logs<'_>) -> T) -> (T, String) {
 fn failure(executable: &Path, env: &[(String, String)]) -> (SpawnStep, Option<i32>) {
     let mut config = Config::new(executable.parent().expect("a directory"));
     config.executable = executable.file_name().expect("a name").into();
-    let action = Action::existing(config, Unverified, Stop::new().expect("a descriptor"));
+    let action = Action::existing(config, Unverified, Stop::new().expect("a descriptor"))
+        .expect("nothing is taken from it");
     let failures = [(); 2].map(|()| {
         let request = RunRequest {
             argument: b"{}".to_vec(),
@@ -89,7 +90,8 @@ fn a_directory_that_cannot_be_entered_is_named() {
         Config::new(&missing),
         Unverified,
         Stop::new().expect("a descriptor"),
-    );
+    )
+    .expect("nothing is taken from it");
     let (outcome, _) = logged(|logs| action.run(RunRequest::default(), logs));
     let said = outcome.expect_err("there is none").to_string();
     let missing = missing.display();
@@ -109,7 +111,8 @@ fn threads_that_start_processes_at_once_leak_no_descriptor_into_each_others() {
     write(&dir.path().join("exec"), "#!/bin/ls /proc/self/fd\n", 0o755);
     let mut config = Config::new(dir.path());
     config.verify = VerifyPolicy::Permission;
-    let action = Action::existing(config, NativeRunner, Stop::new().expect("a descriptor"));
+    let action = Action::existing(config, NativeRunner, Stop::new().expect("a descriptor"))
+        .expect("nothing is taken from it");
     let inherited = inherited();
     // Too long for the command line, and for a pipe at once: the parent writes it meanwhile.
     let argument = vec![b' '; 140_000];

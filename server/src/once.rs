@@ -49,7 +49,7 @@ pub(crate) fn run(
     let shutdown = Shutdown::register()
         .map_err(|e| format!("run: failed to handle signals: {}", explained(&e)))?;
     let stop = Stop::new().map_err(|e| format!("run: {}", explained(&e)))?;
-    let action = Action::existing(config, runner, stop.clone());
+    let action = Action::existing(config, runner, stop.clone()).map_err(|e| format!("run: {e}"))?;
     let (finished, finishing) =
         shutdown::finish_line().map_err(|e| format!("run: {}", explained(&e)))?;
     // The action has a process group of its own, so a terminal's Ctrl-C does not reach it. This

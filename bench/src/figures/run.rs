@@ -110,7 +110,7 @@ fn in_process(executable: &Path) -> Result<Action, String> {
         .into_iter()
         .collect();
     let stop = Stop::new().map_err(|e| e.to_string())?;
-    Ok(Action::existing(config, NativeRunner, stop))
+    Action::existing(config, NativeRunner, stop).map_err(|e| e.to_string())
 }
 
 /// On one connection for all; a new one where the proxy has closed it.

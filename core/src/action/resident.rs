@@ -126,6 +126,7 @@ impl Action {
             time_limit: self.time_limit(request.time_limit),
             stop: &self.stop,
             parent: &self.parent,
+            confined: self.confined.as_ref(),
             memory: start.memory,
             resident: Some((start, resident)),
         };
@@ -139,6 +140,7 @@ impl Action {
                 settings,
                 limits: &self.config.process,
                 parent: &self.parent,
+                confined: self.confined.as_ref(),
                 stop: &self.stop,
                 memory: self
                     .memory

@@ -35,7 +35,7 @@ mod merge;
 mod plan;
 pub(crate) mod record;
 pub(crate) mod sync;
-mod tree;
+pub(crate) mod tree;
 
 /// What every name that the proxy makes in the action directory begins with. An archive that
 /// holds such a name at its top is refused.

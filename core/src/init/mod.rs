@@ -12,6 +12,7 @@ pub mod install;
 mod instead;
 mod jar;
 pub(crate) mod place;
+pub(crate) mod readable;
 pub(crate) mod stub;
 pub mod unpack;
 pub mod verify;
@@ -144,6 +145,9 @@ impl Init<'_, '_> {
             .and_then(|()| self.runner.build(&mut staged).map_err(|e| ("build", e)));
         hooked.map_err(|(hook, e)| self.hook_error(hook, e))?;
         self.in_time(until)?;
+        if let Some(user) = config.confinement.user {
+            readable::make_readable(place.dir(), user)?;
+        }
 
         let staged_executable = paths.executable();
         if let Place::Numbered(_) = place {

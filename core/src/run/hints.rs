@@ -22,6 +22,8 @@ pub(super) struct Hints<'a> {
     pub(super) cause: Cause,
     /// Whether stdout stayed empty.
     pub(super) printed_nothing: bool,
+    /// What it may have reached without being killed.
+    pub(super) limits: Option<&'a str>,
 }
 
 impl Hints<'_> {
@@ -31,6 +33,7 @@ impl Hints<'_> {
             self.ended.words_behind_status(self.cause),
             self.executable(),
             self.short_command_line(),
+            self.limits.map(str::to_owned),
         ];
         let hints: Vec<String> = hints.into_iter().flatten().collect();
         (!hints.is_empty()).then(|| hints.join("; "))

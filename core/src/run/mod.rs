@@ -1,6 +1,7 @@
 //! One activation: environment, spawn, feed and collect, result.
 
 pub(crate) mod collect;
+pub(crate) mod confine;
 pub(crate) mod diagnose;
 pub mod env;
 mod hints;
@@ -18,6 +19,7 @@ use crate::error::RunError;
 use crate::instance::{Resident, Start};
 use crate::message::{Outcome, TimeLimit};
 use collect::{Collected, Cut, Limits};
+use confine::Confined;
 use env::Environment;
 use hints::Hints;
 use result::{LastLine, Line};
@@ -56,6 +58,7 @@ pub struct Activation<'a> {
     pub(crate) time_limit: Option<TimeLimit>,
     pub(crate) stop: &'a Stop,
     pub(crate) parent: &'a Parent,
+    pub(crate) confined: Option<&'a Confined>,
     pub(crate) memory: Option<&'a MemoryGroup>,
     /// The process that is asked, where there is one for all.
     pub(crate) resident: Option<(Start<'a>, &'a Resident)>,
@@ -109,6 +112,7 @@ impl Activation<'_> {
             environment: &self.environment,
             working_dir: &self.working_dir,
             parent: self.parent,
+            confined: self.confined,
         };
         let memory = self.memory.and_then(MemoryGroup::watch);
         let child = program.spawn(&self.argument)?;
@@ -155,6 +159,7 @@ impl Activation<'_> {
             ended,
             cause,
             printed_nothing,
+            limits: self.confined.and_then(Confined::quiet_limits),
         };
         let reason = match line {
             Line::Candidate(candidate) => match candidate.check() {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
+use super::confine::Confined;
 use super::diagnose::diagnose;
 use super::env::Environment;
 use crate::error::{RunError, SpawnStep};
@@ -63,6 +64,8 @@ pub(crate) struct Program<'a> {
     pub environment: &'a Environment,
     pub working_dir: &'a Path,
     pub parent: &'a Parent,
+    /// What is taken from it.
+    pub confined: Option<&'a Confined>,
 }
 
 /// What a process is given on its stdin.
@@ -187,6 +190,7 @@ impl Program<'_> {
             working_dir: &strings.working_dir.pointers(),
             descriptors,
             altered: self.parent.altered,
+            confined: self.confined,
         };
         let started = child::start(&plan, &self.parent.memory)?;
         Ok(Child {
@@ -219,11 +223,26 @@ impl Program<'_> {
 
     /// What the bare errno text does not say.
     fn hint(&self, failure: &Failure) -> Option<String> {
-        if failure.step == SpawnStep::EnterDirectory {
-            let dir = self.working_dir.display();
-            return Some(format!("its working directory `{dir}` cannot be entered"));
+        let user = self.confined.and_then(Confined::user);
+        let by = user.map_or(String::new(), |user| {
+            format!(" by user {}, group {}", user.uid, user.gid)
+        });
+        match failure.step {
+            SpawnStep::Confine => return Some("its limits could not be set".to_owned()),
+            SpawnStep::EnterDirectory => {
+                let dir = self.working_dir.display();
+                return Some(format!(
+                    "its working directory `{dir}` cannot be entered{by}"
+                ));
+            }
+            SpawnStep::Prepare | SpawnStep::Execute => {}
         }
         match failure.source.raw_os_error()? {
+            libc::EACCES if user.is_some() => {
+                let known = diagnose(self.path);
+                let denied = || format!("it may not be reached or executed{by}");
+                Some(known.unwrap_or_else(denied))
+            }
             libc::E2BIG => Some("the environment does not fit; one variable may hold at most 131,071 bytes, name included".to_owned()),
             libc::EMFILE | libc::ENFILE => Some("no file descriptor is left".to_owned()),
             libc::EAGAIN => Some("no process can be added: the limit of processes is reached".to_owned()),
@@ -231,6 +250,10 @@ impl Program<'_> {
             libc::ENOENT if search::is_searched(self.path) => Some("it is in no directory of PATH".to_owned()),
             libc::ENOENT | libc::ENOEXEC | libc::EACCES | libc::EINVAL | libc::ELIBBAD | libc::ELOOP | libc::ENOTDIR | libc::EPERM
                 if !search::is_searched(self.path) => diagnose(self.path),
+            libc::ENOMEM => {
+                let limits = self.confined.and_then(Confined::quiet_limits);
+                limits.map(str::to_owned)
+            }
             _ => None,
         }
     }
@@ -284,6 +307,7 @@ mod tests {
             environment: &Environment::default(),
             working_dir: dir.path(),
             parent: &Parent::learn(),
+            confined: None,
         }
         .spawn(b"")
         .unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::settings::SETTINGS;
+use super::settings;
 
 /// The text, for a program of this name.
 pub(crate) fn help(name: &str) -> String {
@@ -19,7 +19,7 @@ pub(crate) fn help(name: &str) -> String {
          Flags, the variables that stand for them, and their defaults:\n",
         version = env!("CARGO_PKG_VERSION"),
     );
-    for setting in SETTINGS {
+    for setting in settings::all() {
         let flag = match (setting.flag, setting.value) {
             ("", _) => String::new(),
             (flag, "") => format!("--{flag} "),

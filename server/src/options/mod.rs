@@ -5,6 +5,7 @@ mod help;
 mod host;
 mod nearest;
 mod settings;
+mod user;
 mod values;
 mod variables;
 
@@ -20,7 +21,7 @@ use crate::action_loop;
 use go_flags::{GoFlags, Taken};
 pub(crate) use help::help;
 use nearest::suggestion;
-use settings::{SETTINGS, Setting};
+use settings::Setting;
 
 /// How the server serves; how the action runs is in [`Config`].
 #[derive(Debug, Clone)]
@@ -166,8 +167,7 @@ pub(crate) fn parse(
                 return Ok(Command::Version.into());
             }
             lexopt::Arg::Long(flag) => {
-                let setting = SETTINGS
-                    .iter()
+                let setting = settings::all()
                     .find(|setting| setting.flag == flag)
                     .ok_or_else(|| unknown_flag(flag))?;
                 flags.push((setting, flag_value(&mut parser, setting)?));
@@ -252,7 +252,7 @@ fn flag_value(parser: &mut lexopt::Parser, setting: &Setting) -> Result<OsString
 }
 
 fn unknown_flag(flag: &str) -> String {
-    let known = SETTINGS.iter().map(|setting| setting.flag);
+    let known = settings::all().map(|setting| setting.flag);
     let known = known.filter(|flag| !flag.is_empty());
     let meant = suggestion(flag, known.chain(["help", "version"]), |f| format!("--{f}"));
     format!("unknown flag `--{flag}`{meant}{}", more(&meant))
@@ -261,7 +261,7 @@ fn unknown_flag(flag: &str) -> String {
 /// `-port` is `--port`, with a dash too few; `-p` may be.
 fn unknown_short(letter: char, rest: &str) -> String {
     let flag = format!("{letter}{rest}");
-    let mut meant = SETTINGS.iter().filter(|s| match rest {
+    let mut meant = settings::all().filter(|s| match rest {
         "" => s.flag.starts_with(letter),
         _ => s.flag == flag,
     });

@@ -1,5 +1,7 @@
 //! The table of settings: flag, variables, default, help, and where the value goes.
 
+mod confinement;
+
 use std::path::PathBuf;
 
 use actionproxy_core::{Durability, Reinit, VerifyPolicy};
@@ -33,7 +35,12 @@ pub(super) enum Unknown {
     TakenAs(&'static str),
 }
 
-pub(super) const SETTINGS: &[Setting] = &[
+/// All of them, in the order of the help.
+pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
+    [GENERAL, confinement::SETTINGS].into_iter().flatten()
+}
+
+const GENERAL: &[Setting] = &[
     Setting {
         flag: "host",
         value: "ADDRESS",

@@ -58,6 +58,15 @@ const OTHERS: &[(&str, &str)] = &[
     ("ACTIONPROXY_NO_SENTINELS", "1"),
     ("ACTIONPROXY_ACTION_LOOP", "1"),
     ("ACTIONPROXY_START_WAIT", "7s"),
+    ("ACTIONPROXY_LIMIT_ADDRESS_SPACE", "7M"),
+    ("ACTIONPROXY_LIMIT_CPU_TIME", "7s"),
+    ("ACTIONPROXY_LIMIT_FILE_SIZE", "7M"),
+    ("ACTIONPROXY_LIMIT_OPEN_FILES", "7"),
+    ("ACTIONPROXY_LIMIT_PROCESSES", "7"),
+    ("ACTIONPROXY_NO_CORE_DUMPS", "1"),
+    ("ACTIONPROXY_NO_NEW_PRIVS", "1"),
+    ("ACTIONPROXY_USER", "7:8"),
+    ("ACTIONPROXY_READ_ONLY", "1"),
 ];
 
 #[test]
@@ -65,7 +74,7 @@ fn the_defaults_that_help_states_are_the_defaults() {
     let defaults = format!("{:?}", Options::new(Config::default()));
     // Of the variables that ActionLoop images set, no value stands for the default.
     let has_one = |s: &&Setting| s.flag != "action-dir" && !s.variables[0].starts_with("OW_");
-    for setting in SETTINGS.iter().filter(has_one) {
+    for setting in settings::all().filter(has_one) {
         let name = setting.variables[0];
         let other = OTHERS.iter().find(|(known, _)| *known == name);
         let (_, other) = other.unwrap_or_else(|| panic!("{name} needs another value"));

@@ -5,8 +5,10 @@ use std::time::Duration;
 pub(super) const TIME: &str = "a time such as 200ms, 10s or 5m";
 pub(super) const TIME_OR_OFF: &str = "a time such as 200ms, 10s or 5m, or `off`";
 pub(super) const SIZE: &str = "a size such as 4096, 64K, 100M or 1G";
+pub(super) const SIZE_OR_OFF: &str = "a size such as 4096, 64K, 100M or 1G, or `off`";
 pub(super) const MODE: &str = "permissions in octal, from 0 to 0777";
 pub(super) const COUNT: &str = "a number from 1";
+pub(super) const COUNT_OR_OFF: &str = "a number from 1, or `off`";
 pub(super) const SWITCH: &str = "`1`, `true`, `on`, `0`, `false` or `off`";
 
 pub(super) fn time(text: &str) -> Option<Duration> {
@@ -42,6 +44,13 @@ pub(super) fn size(text: &str) -> Option<u64> {
     number.checked_mul(unit)
 }
 
+pub(super) fn optional_size(text: &str) -> Option<Option<u64>> {
+    match text {
+        "off" => Some(None),
+        _ => size(text).filter(|size| *size > 0).map(Some),
+    }
+}
+
 pub(super) fn mode(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 8)
         .ok()
@@ -50,6 +59,13 @@ pub(super) fn mode(text: &str) -> Option<u32> {
 
 pub(super) fn count(text: &str) -> Option<u64> {
     text.parse().ok().filter(|n| *n > 0)
+}
+
+pub(super) fn optional_count(text: &str) -> Option<Option<u64>> {
+    match text {
+        "off" => Some(None),
+        _ => count(text).map(Some),
+    }
 }
 
 pub(super) fn switch(text: &str) -> Option<bool> {

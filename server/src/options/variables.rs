@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::nearest::{distance, nearest};
-use super::settings::{SETTINGS, Setting, Unknown};
+use super::settings::{self, Setting, Unknown};
 use super::{Options, text};
 
 /// What all variables begin with whose name is not somebody else's.
@@ -25,7 +25,7 @@ pub(super) fn apply(
     options: &mut Options,
     warnings: &mut Vec<String>,
 ) -> Result<(), String> {
-    for setting in SETTINGS {
+    for setting in settings::all() {
         if !setting.flag.is_empty() && flagged.contains(&setting.flag) {
             continue;
         }
@@ -55,7 +55,7 @@ pub(super) fn apply_general_port(
     environment: &Environment,
     options: &mut Options,
 ) -> Result<(), String> {
-    let setting = SETTINGS.iter().find(|setting| setting.flag == "port");
+    let setting = settings::all().find(|setting| setting.flag == "port");
     let found = value(environment, "PORT").filter(|value| !value.is_empty());
     let (Some(setting), Some(value)) = (setting, found) else {
         return Ok(());
@@ -90,7 +90,7 @@ fn apply_one(
 
 /// A line for each variable that was meant to be ours and is not.
 pub(super) fn misspelt(environment: &Environment) -> Vec<String> {
-    let ours = || SETTINGS.iter().flat_map(|s| s.variables).copied();
+    let ours = || settings::all().flat_map(|s| s.variables).copied();
     let mut lines = Vec::new();
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| ours().all(|our| our != *name)) else {
@@ -126,16 +126,16 @@ pub(super) fn misspelt(environment: &Environment) -> Vec<String> {
 /// `rest` is, else the nearest.
 fn meant(name: &str, rest: &str) -> Vec<&'static str> {
     let flag = rest.to_ascii_lowercase().replace('_', "-");
-    if let Some(setting) = SETTINGS.iter().find(|setting| setting.flag == flag) {
+    if let Some(setting) = settings::all().find(|setting| setting.flag == flag) {
         return setting.variables.to_vec();
     }
-    let rests = SETTINGS.iter().flat_map(|s| s.variables);
+    let rests = settings::all().flat_map(|s| s.variables);
     let rests = rests.filter_map(|known| known.strip_prefix(PREFIX));
     let near = nearest(rest, rests).map(|found| format!("{PREFIX}{found}"));
-    let all = SETTINGS.iter().flat_map(|s| s.variables).copied();
+    let all = settings::all().flat_map(|s| s.variables).copied();
     let mut all = all.filter(|known| near.as_deref() == Some(*known));
     all.next()
-        .or_else(|| nearest(name, SETTINGS.iter().flat_map(|s| s.variables).copied()))
+        .or_else(|| nearest(name, settings::all().flat_map(|s| s.variables).copied()))
         .into_iter()
         .collect()
 }

@@ -2,6 +2,7 @@
 
 mod causes;
 mod concurrency;
+mod confined;
 mod host;
 mod init;
 mod killed;

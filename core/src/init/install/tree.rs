@@ -11,17 +11,17 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat};
 use rustix::path::Arg;
 
 /// What `name` of `dir` is, itself and not what it points to.
-pub(super) fn stat(dir: impl AsFd, name: impl Arg) -> rustix::io::Result<Stat> {
+pub(crate) fn stat(dir: impl AsFd, name: impl Arg) -> rustix::io::Result<Stat> {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Whether it is a directory.
-pub(super) fn is_dir(stat: &Stat) -> bool {
+pub(crate) fn is_dir(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 /// The names in `dir`, read whole, so that `dir` may be changed while going through them.
-pub(super) fn names(dir: impl AsFd) -> rustix::io::Result<Vec<CString>> {
+pub(crate) fn names(dir: impl AsFd) -> rustix::io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir)? {
         let name = entry?.file_name().to_owned();
@@ -33,7 +33,7 @@ pub(super) fn names(dir: impl AsFd) -> rustix::io::Result<Vec<CString>> {
 }
 
 /// Removes the directory `path` and everything in it. Nothing there is fine.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = fs::remove_dir_all(path).or_else(|e| match e.kind() {
         // A directory that its owner may not write, which a hook or the action left.
         io::ErrorKind::PermissionDenied => {

@@ -28,6 +28,7 @@ use crate::init::verify::Recorded;
 use crate::message::{Outcome, TimeLimit};
 use crate::run::Logs;
 use crate::run::collect::Cut;
+use crate::run::confine::Confined;
 use crate::run::env::Environment;
 use crate::run::spawn::{Parent, Program};
 use crate::run::status::{Ended, MemoryGroup};
@@ -41,6 +42,7 @@ pub(crate) struct Start<'a> {
     pub settings: &'a ResidentConfig,
     pub limits: &'a ProcessLimits,
     pub parent: &'a Parent,
+    pub confined: Option<&'a Confined>,
     pub stop: &'a Stop,
     /// Where it is looked whether memory ran out.
     pub memory: Option<&'a MemoryGroup>,
@@ -173,6 +175,9 @@ impl Resident {
             }
             Heard::Exited { when } => {
                 let ended = end(&mut state, Finish::Exited, start, logs)?;
+                if let Some(limits) = start.confined.and_then(Confined::quiet_limits) {
+                    logs.note(format_args!("the action ended; {limits}"));
+                }
                 Err(RunError::Ended {
                     when,
                     ended,
@@ -269,6 +274,7 @@ fn begin(
         environment: &launch.environment,
         working_dir: executable.parent().unwrap_or(Path::new("/")),
         parent: start.parent,
+        confined: start.confined,
     };
     let failed = |e| StartError::Run(Box::new(e));
     let kills_before = start.memory.and_then(MemoryGroup::killed);

@@ -30,6 +30,9 @@
 //! memory is then lost. So the first child of a [`Parent`](super::Parent) has a pipe beside, and by
 //! whether the child's first word reached the parent's memory, the parent knows which it is. Where
 //! memory is not shared, every later child has such a pipe too.
+//!
+//! A child that becomes another user's does not share memory either: between that and `execve` other
+//! processes of the user could stop it, and the parent with it, or look into it.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::io;
@@ -38,9 +41,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,
+};
 
+use super::super::confine::Confined;
 use super::pipes::{above_targets, pipe};
 use super::signals::{Altered, Blocked, unblock_all};
 use super::strings::Pointers;
@@ -57,13 +64,15 @@ pub(super) struct Plan<'a> {
     /// Its descriptors 0, 1, 2 and so on.
     pub descriptors: &'a [BorrowedFd<'a>],
     pub altered: Altered,
+    pub confined: Option<&'a Confined>,
 }
 
 /// What a parent and its children until `execve` have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Memory {
     Shared,
-    /// An emulator makes a fork of what should be a `vfork`.
+    /// A fork: what an emulator makes of a `vfork`, and what is made of a child that becomes another
+    /// user's.
     Separate,
 }
 
@@ -93,6 +102,12 @@ impl<E: Into<io::Error>> From<E> for Failure {
 /// which saves all registers: glibc gives the child of its `posix_spawn` as much.
 const STACK: usize = 32 << 10;
 
+/// How long a child without the parent's memory may take until it is the program.
+const LONGEST_START: Timespec = Timespec {
+    tv_sec: 60,
+    tv_nsec: 0,
+};
+
 #[repr(C, align(16))]
 struct Stack([MaybeUninit<u8>; STACK]);
 
@@ -105,8 +120,9 @@ struct Report {
 }
 
 /// In the order of their declaration.
-const STEPS: [SpawnStep; 3] = [
+const STEPS: [SpawnStep; 4] = [
     SpawnStep::Prepare,
+    SpawnStep::Confine,
     SpawnStep::EnterDirectory,
     SpawnStep::Execute,
 ];
@@ -123,8 +139,9 @@ struct Given<'a> {
 ///
 /// `memory` is what is known of it, and learned here.
 pub(super) fn start(plan: &Plan<'_>, memory: &OnceLock<Memory>) -> Result<Started, Failure> {
-    let pipe = match memory.get() {
-        Some(Memory::Shared) => None,
+    let wanted = plan.memory();
+    let pipe = match (wanted, memory.get()) {
+        (Memory::Shared, Some(Memory::Shared)) => None,
         _ => Some(pipe().and_then(|(read, write)| Ok((read, above_targets(write)?)))?),
     };
     let given = Given {
@@ -135,7 +152,7 @@ pub(super) fn start(plan: &Plan<'_>, memory: &OnceLock<Memory>) -> Result<Starte
         },
         pipe: pipe.as_ref().map_or(-1, |(_, write)| write.as_raw_fd()),
     };
-    let (pid, pidfd) = clone(&given)?;
+    let (pid, pidfd) = clone(&given, wanted)?;
     let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("clone gave no process id"))?;
     // Before anything can fail: it is not ours to lose.
     let exit = exit_descriptor(pid, pidfd);
@@ -143,9 +160,11 @@ pub(super) fn start(plan: &Plan<'_>, memory: &OnceLock<Memory>) -> Result<Starte
         memory.get_or_init(|| Memory::Shared);
         given.report.failed.map(AtomicI32::into_inner)
     } else if let Some((read, write)) = pipe {
-        memory.get_or_init(|| Memory::Separate);
+        if wanted == Memory::Shared {
+            memory.get_or_init(|| Memory::Separate);
+        }
         drop(write);
-        read_failure(&read)
+        read_failure(&read, pid)
     } else {
         // Killed before its first word; whoever waits for it will see that.
         [0, 0]
@@ -164,8 +183,11 @@ pub(super) fn start(plan: &Plan<'_>, memory: &OnceLock<Memory>) -> Result<Starte
 }
 
 /// The new process's id and, where the kernel gives one, its descriptor.
-fn clone(given: &Given<'_>) -> io::Result<(c_int, Option<c_int>)> {
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+fn clone(given: &Given<'_>, memory: Memory) -> io::Result<(c_int, Option<c_int>)> {
+    let flags = match memory {
+        Memory::Shared => libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+        Memory::Separate => libc::SIGCHLD,
+    };
     let mut stack = MaybeUninit::<Stack>::uninit();
     // Stacks grow down on every architecture that we build for.
     let top: *mut c_void = stack.as_mut_ptr().wrapping_add(1).cast();
@@ -176,7 +198,7 @@ fn clone(given: &Given<'_>) -> io::Result<(c_int, Option<c_int>)> {
     // SAFETY: `child` is given a live `Given` and keeps to the rules at the top of this file. `top`
     // is the end of a stack of `STACK` bytes, aligned as every architecture asks, that outlives the
     // call: with CLONE_VFORK the thread goes on only when the child has left this memory, and
-    // without it, under emulation, the child has a copy. The kernel writes one number to `pidfd`.
+    // without it the child has a copy. The kernel writes one number to `pidfd`.
     let mut pid = unsafe {
         let flags = flags | libc::CLONE_PIDFD;
         libc::clone(child, top, flags, argument, &raw mut pidfd)
@@ -214,9 +236,16 @@ fn exit_descriptor(pid: Pid, from_clone: Option<c_int>) -> Option<OwnedFd> {
 }
 
 /// What the child has written when all copies of the other end are closed, by `execve` or its end.
-fn read_failure(read: &OwnedFd) -> [c_int; 2] {
+///
+/// Another process of the user that the child becomes may stop it before that: then it is ended.
+fn read_failure(read: &OwnedFd, pid: Pid) -> [c_int; 2] {
     let mut bytes = [0; 8];
     let mut filled = 0;
+    let mut poll_fds = [PollFd::new(read, PollFlags::IN)];
+    if let Ok(0) = poll(&mut poll_fds, Some(&LONGEST_START)) {
+        // Not reaped yet, so it is nobody else.
+        let _ = kill_process(pid, Signal::KILL);
+    }
     while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
         match rustix::io::read(read, room) {
             Ok(0) => return [0, 0],
@@ -255,11 +284,19 @@ extern "C" fn child(given: *mut c_void) -> c_int {
 }
 
 impl Plan<'_> {
+    /// Whether the child may share the parent's memory.
+    fn memory(&self) -> Memory {
+        match self.confined.and_then(Confined::user) {
+            None => Memory::Shared,
+            Some(_) => Memory::Separate,
+        }
+    }
+
     /// Comes back only with the step that failed, and errno.
     fn become_program(&self) -> (SpawnStep, c_int) {
         self.altered.reset();
         // SAFETY: setpgid takes any numbers; both descriptors of dup2 are borrowed or targets, which
-        // are none of the sources; the only string of `working_dir` is NUL-terminated.
+        // are none of the sources.
         unsafe {
             if libc::setpgid(0, 0) != 0 {
                 return (SpawnStep::Prepare, errno());
@@ -269,11 +306,22 @@ impl Plan<'_> {
                     return (SpawnStep::Prepare, errno());
                 }
             }
-            for directory in self.working_dir.each() {
-                if libc::chdir(*directory) != 0 {
-                    return (SpawnStep::EnterDirectory, errno());
-                }
+        }
+        if self.confined.is_some_and(|confined| !confined.limit_self()) {
+            return (SpawnStep::Confine, errno());
+        }
+        // As the user that it is now.
+        for directory in self.working_dir.each() {
+            // SAFETY: it is a NUL-terminated string.
+            if unsafe { libc::chdir(*directory) } != 0 {
+                return (SpawnStep::EnterDirectory, errno());
             }
+        }
+        if self
+            .confined
+            .is_some_and(|confined| !confined.restrict_self())
+        {
+            return (SpawnStep::Confine, errno());
         }
         // As late as can be: what comes now ends the child, as it would end the program.
         unblock_all();
