@@ -11,19 +11,16 @@
 use std::error::Error;
 use std::io::{self, BufRead, Write};
 
-use actionproxy_core::{
-    Action, Code, Config, InitRequest, Logs, NativeRunner, RunRequest, Stop, Stub,
-};
+use actionproxy_core::{Action, Code, Config, InitRequest, Logs, NativeRunner, RunRequest, Stream};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "action".to_owned());
-    let mut config = Config::new(std::path::absolute(dir)?);
+    let mut config = Config::new(dir);
     config.env = std::env::vars_os().collect();
-    let stub = Stub("#!/bin/sh\necho '{\"error\":\"not initialized\"}'\n".to_owned());
-    let mut action = Action::open(config, NativeRunner, &stub, Stop::new()?)?;
+    let mut action = Action::open(config, NativeRunner)?;
     for line in io::stdin().lock().lines() {
         let answer = answer(&mut action, &line?);
         let mut stdout = io::stdout().lock();
@@ -36,11 +33,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn answer(action: &mut Action, line: &str) -> Vec<u8> {
     // Logs must not stand among the answers.
-    let (mut stdout, mut stderr) = (io::stderr(), io::stderr());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
+    let mut to_stderr = |_: Stream, bytes: &[u8]| {
+        let _ = io::stderr().write_all(bytes);
     };
+    let mut logs = Logs::to(&mut to_stderr);
     let done = match serde_json::from_str(line) {
         Ok(Value::Object(message)) => match (message.get("init"), message.get("run")) {
             (Some(init), None) => {
@@ -56,11 +52,7 @@ fn answer(action: &mut Action, line: &str) -> Vec<u8> {
                     .map_err(|e| e.to_string())
             }
             (None, Some(argument)) => {
-                let request = RunRequest {
-                    argument: argument.to_string().into_bytes(),
-                    ..RunRequest::default()
-                };
-                let done = action.run(request, &mut logs);
+                let done = action.run(RunRequest::new(argument.to_string()), &mut logs);
                 done.map(|outcome| outcome.result)
                     .map_err(|e| e.to_string())
             }

@@ -6,16 +6,16 @@ use crate::config::{Config, InstanceKind, Reinit, VerifyPolicy};
 use crate::error::{InitError, RunError, VerifyError};
 use crate::init::install::{self, record, sync};
 use crate::init::readable;
-use crate::init::stub::{self, Stub};
+use crate::init::stub;
 use crate::init::verify::{Executable, Recorded};
 use crate::init::{Init, Ready};
 use crate::instance::Instance;
 use crate::message::{InitRequest, Outcome, RunRequest, TimeLimit};
 use crate::run::confine::{Confined, Private};
 use crate::run::env::Environment;
+use crate::run::logs::Stream;
 use crate::run::spawn::Parent;
 use crate::run::status::MemoryGroup;
-use crate::run::stop::Stop;
 use crate::run::{Activation, Logs};
 use crate::runner::ActionRunner;
 
@@ -34,7 +34,6 @@ pub struct Action {
     config: Config,
     runner: Box<dyn ActionRunner>,
     environment: Environment,
-    stop: Stop,
     parent: Parent,
     confined: Option<Confined>,
     /// Looked for at the first run, and not at the start.
@@ -47,6 +46,8 @@ pub struct Action {
 /// Where what stands at the executable's path comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
+    /// Nothing stands there.
+    Nothing,
     /// It is the stub: we put it there.
     Stub,
     /// It was there when the action was opened: the image's or an embedder's.
@@ -75,8 +76,8 @@ enum Earlier {
 
 impl Action {
     /// Opens the action directory: makes it where it is missing, clears what a crash left behind
-    /// (an install that had begun is completed, one that had not is removed), and puts `stub`
-    /// where no executable stands.
+    /// (an install that had begun is completed, one that had not is removed), and puts
+    /// [`Config::stub`], if there is one, where no executable stands.
     ///
     /// An executable that an init of an earlier process brought is known by the record that the
     /// init left, `.actionproxy-installed` in the action directory. It can be run at once, as
@@ -89,28 +90,27 @@ impl Action {
     ///
     /// # Errors
     /// [`InitError::Io`] where the directory cannot be used.
-    pub fn open(
-        config: Config,
-        runner: impl ActionRunner + 'static,
-        stub: &Stub,
-        stop: Stop,
-    ) -> Result<Self, InitError> {
+    pub fn open(config: Config, runner: impl ActionRunner + 'static) -> Result<Self, InitError> {
+        let config = config.from_here()?;
         sync::make_dir(config.durability, &config.action_dir)?;
         let confined = confine(&config)?;
         if let InstanceKind::Resident(_) = config.instance {
             return Ok(Action {
                 instance: Instance::Resident(None),
                 // Nothing that stands there is ever run.
-                origin: Origin::Stub,
-                ..Self::found(config, runner, stop, confined)
+                origin: Origin::Nothing,
+                ..Self::found(config, runner, confined)
             });
         }
         install::recover(&config.action_dir, config.durability)?;
-        let (origin, earlier) = match stub::put(&config, stub)? {
-            stub::Put::Stands => {
+        let (origin, earlier) = match stub::put(&config)? {
+            put @ (stub::Put::Stands | stub::Put::Nothing) => {
                 // It was for something that is gone.
                 record::remove(&config.action_dir)?;
-                (Origin::Stub, Earlier::None)
+                match put {
+                    stub::Put::Nothing => (Origin::Nothing, Earlier::None),
+                    _ => (Origin::Stub, Earlier::None),
+                }
             }
             stub::Put::Other => match record::read(&config.action_dir, &config.executable) {
                 Ok(None) => (Origin::Found, Earlier::None),
@@ -124,7 +124,7 @@ impl Action {
         Ok(Action {
             origin,
             state: State::Opened(earlier),
-            ..Self::found(config, runner, stop, confined)
+            ..Self::found(config, runner, confined)
         })
     }
 
@@ -133,30 +133,28 @@ impl Action {
     /// directory for temporary files, and a user of its own has to be able to read it already.
     ///
     /// # Errors
-    /// [`InitError::Confinement`].
+    /// [`InitError::Confinement`], and [`InitError::Io`] where the action directory is relative and the
+    /// working directory of this process cannot be told.
     pub fn existing(
         config: Config,
         runner: impl ActionRunner + 'static,
-        stop: Stop,
     ) -> Result<Self, InitError> {
+        let config = config.from_here()?;
         let confined = Confined::prepare(&config.confinement, &config.action_dir, Private::None)
             .map_err(InitError::Confinement)?;
-        Ok(Self::found(config, runner, stop, confined))
+        Ok(Self::found(config, runner, confined))
     }
 
     fn found(
         config: Config,
         runner: impl ActionRunner + 'static,
-        stop: Stop,
         confined: Option<Confined>,
     ) -> Self {
-        let environment = Environment::new(config.env.iter().cloned());
         Action {
-            environment: of_actions(environment, confined.as_ref()),
+            environment: of_actions(config.env.clone(), confined.as_ref()),
             confined,
             config,
             runner: Box::new(runner),
-            stop,
             parent: Parent::learn(),
             memory: OnceLock::new(),
             origin: Origin::Found,
@@ -184,10 +182,11 @@ impl Action {
             return Err(InitError::AlreadyInitialized);
         }
         self.parent.look_again();
+        let stop = request.stop.clone();
         let (mut ready, environment) = self.prepare(request, logs)?;
         let environment = of_actions(environment, self.confined.as_ref());
         if let Some(place) = ready.place.take() {
-            return self.start(place, ready, environment, logs);
+            return self.start(place, ready, environment, &stop, logs);
         }
         self.environment = environment;
         if ready.brought_executable {
@@ -203,10 +202,9 @@ impl Action {
         mut request: InitRequest,
         logs: &mut Logs<'_>,
     ) -> Result<(Ready, Environment), InitError> {
-        let mut environment = Environment::new(self.config.env.iter().cloned());
-        for (name, value) in std::mem::take(&mut request.env) {
-            environment.set(name, value);
-        }
+        let mut environment = self.config.env.clone();
+        environment.merge(&std::mem::take(&mut request.env));
+        let stop = request.stop.clone();
         note_names(environment.skipped(), logs);
         let ready = Init {
             config: &self.config,
@@ -214,7 +212,7 @@ impl Action {
             keeps_executable: self.origin == Origin::Found,
             known: self.known(),
             environment: &environment,
-            stop: &self.stop,
+            stop: &stop,
             parent: &self.parent,
             logs,
         }
@@ -222,7 +220,8 @@ impl Action {
         Ok((ready, environment))
     }
 
-    /// Runs one activation. May be called from several threads at once.
+    /// Runs one activation. May be called from several threads at once; each is ended by its own
+    /// [`RunRequest::stop`] alone.
     ///
     /// Before an init it runs what stands there: the stub, the image's own executable, or what an
     /// init of an earlier process brought.
@@ -237,12 +236,15 @@ impl Action {
         if let Err(error) = &ran
             && let Some(line) = error.stdout_line()
         {
-            let _ = logs.stdout.write_all(line.as_bytes());
+            logs.write(Stream::Stdout, line.as_bytes());
         }
         ran
     }
 
     fn verified_run(&self, request: RunRequest, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
+        if request.stop.is_requested() {
+            return Err(RunError::Stopped);
+        }
         match &self.instance {
             Instance::Process => {}
             Instance::Resident(None) => return Err(RunError::NotInitialized),
@@ -254,7 +256,12 @@ impl Action {
             policy: self.config.verify,
             recorded: self.known().map_err(RunError::Verify)?,
         };
-        self.runner.verify(&executable).map_err(RunError::Verify)?;
+        self.runner.verify(&executable).map_err(|e| match e {
+            VerifyError::Missing { .. } if self.origin == Origin::Nothing => {
+                RunError::NotInitialized
+            }
+            e => RunError::Verify(e),
+        })?;
         let already_skipped = self.environment.skipped().len();
         let environment = self.runner.env(self.environment.clone(), &request);
         let skipped = environment.skipped();
@@ -266,7 +273,7 @@ impl Action {
             environment,
             limits: &self.config.process,
             time_limit: self.time_limit(request.time_limit),
-            stop: &self.stop,
+            stop: &request.stop,
             parent: &self.parent,
             confined: self.confined.as_ref(),
             memory: self
@@ -325,7 +332,7 @@ fn of_actions(mut environment: Environment, confined: Option<&Confined>) -> Envi
     if let Some(private) = confined.and_then(Confined::private_dir) {
         environment.set("TMPDIR", private);
     }
-    environment
+    environment.shared()
 }
 
 fn note_names(names: &[String], logs: &mut Logs<'_>) {

@@ -1,10 +1,12 @@
 //! Where things lie, limits and policies. Every default of core is stated here, once.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::confinement::Confinement;
+use crate::error::InitError;
+use crate::init::stub::Stub;
+use crate::run::env::Environment;
 
 /// How an [`Action`](crate::Action) is laid out on disk, what it may cost, and what is checked.
 ///
@@ -12,7 +14,8 @@ use crate::confinement::Confinement;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The directory that holds the action: archives are unpacked into it and the executable
-    /// runs with it as its working directory. Default: `/action`.
+    /// runs with it as its working directory. Default: `/action`. A relative path is taken from
+    /// where this process is when the action is opened, and stays that directory.
     pub action_dir: PathBuf,
     /// What runs the activations. Default: a process for each.
     pub instance: InstanceKind,
@@ -22,8 +25,11 @@ pub struct Config {
     /// The file, relative to `action_dir`, that is run. Default: `exec`.
     /// [`InstanceKind::Resident`] has its own.
     pub executable: PathBuf,
-    /// The environment that every action starts from, usually the proxy's own. Default: empty.
-    pub env: Vec<(OsString, OsString)>,
+    /// The environment that every action starts from. Default: empty.
+    pub env: Environment,
+    /// What stands for an action until there is one. Default: nothing; what is run before there is an
+    /// action is then refused. [`InstanceKind::Resident`] has no use for one.
+    pub stub: Option<Stub>,
     /// Whether a second successful init is allowed. Default: refused, as OpenWhisk expects.
     pub reinit: Reinit,
     /// What `verify` looks at. Default: permission and digest.
@@ -45,7 +51,8 @@ impl Default for Config {
             instance: InstanceKind::Process,
             source: PathBuf::from("exec"),
             executable: PathBuf::from("exec"),
-            env: Vec::new(),
+            env: Environment::default(),
+            stub: None,
             reinit: Reinit::Refuse,
             verify: VerifyPolicy::Digest,
             durability: Durability::Process,
@@ -63,6 +70,13 @@ impl Config {
             action_dir: action_dir.into(),
             ..Config::default()
         }
+    }
+
+    /// The same, its action directory absolute: what lies in it is run from elsewhere.
+    pub(crate) fn from_here(mut self) -> Result<Self, InitError> {
+        self.action_dir = std::path::absolute(&self.action_dir)
+            .map_err(InitError::io("find the directory", &self.action_dir))?;
+        Ok(self)
     }
 
     /// The full path of the executable.

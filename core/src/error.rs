@@ -18,7 +18,7 @@ use crate::run::status::Ended;
 /// Who has to change something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The request was wrong, whatever the action.
+    /// The request was wrong, or taken back, whatever the action.
     Caller,
     /// The action: its code, its archive, its process.
     Action,
@@ -68,6 +68,8 @@ pub enum InitError {
     NoCode,
     /// The resident process could not be started.
     Start(StartError),
+    /// Its [`Stop`](crate::Stop) was requested.
+    Stopped,
     /// A hook, or the start of the resident process, took longer than the limit.
     TimedOut {
         /// The limit.
@@ -90,7 +92,7 @@ impl InitError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            InitError::AlreadyInitialized | InitError::NoCode => Fault::Caller,
+            InitError::AlreadyInitialized | InitError::NoCode | InitError::Stopped => Fault::Caller,
             InitError::Start(e) => e.fault(),
             InitError::Decode { .. }
             | InitError::Checksum { .. }
@@ -139,6 +141,7 @@ impl fmt::Display for InitError {
             InitError::Verify(e) => e.fmt(f),
             InitError::NoCode => f.write_str("there is no code"),
             InitError::Start(e) => e.fmt(f),
+            InitError::Stopped => f.write_str("init was stopped"),
             InitError::TimedOut { limit } => {
                 write!(f, "init was stopped after its time limit of {limit:?}")
             }
@@ -175,6 +178,7 @@ pub struct HookError(HookCause);
 #[derive(Debug)]
 enum HookCause {
     TimedOut,
+    Stopped,
     Own(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -184,8 +188,17 @@ impl HookError {
         HookError(HookCause::TimedOut)
     }
 
+    /// A tool that the hook ran was ended by init's stop.
+    pub(crate) fn stopped() -> Self {
+        HookError(HookCause::Stopped)
+    }
+
     pub(crate) fn is_timed_out(&self) -> bool {
         matches!(self.0, HookCause::TimedOut)
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self.0, HookCause::Stopped)
     }
 }
 
@@ -199,6 +212,7 @@ impl fmt::Display for HookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             HookCause::TimedOut => f.write_str("its time limit passed"),
+            HookCause::Stopped => f.write_str("it was stopped"),
             HookCause::Own(cause) => cause.fmt(f),
         }
     }
@@ -363,6 +377,8 @@ pub enum StartError {
     },
     /// It took longer than the limit of init or of the run that needed it.
     TimedOut,
+    /// The stop of the init or of the run that needed it was requested.
+    Stopped,
 }
 
 impl StartError {
@@ -370,6 +386,7 @@ impl StartError {
     pub fn fault(&self) -> Fault {
         match self {
             StartError::Run(e) => e.fault(),
+            StartError::Stopped => Fault::Caller,
             _ => Fault::Action,
         }
     }
@@ -397,6 +414,7 @@ impl fmt::Display for StartError {
                 write!(f, "the first line on descriptor 3 is no ack: {reason}")
             }
             StartError::TimedOut => f.write_str("the action did not start within its time limit"),
+            StartError::Stopped => f.write_str("the action was stopped while it started"),
         }
     }
 }
@@ -445,7 +463,7 @@ pub enum RunError {
         /// What else was found out: about the executable, the limit that was reached, the argument.
         hint: Option<String>,
     },
-    /// There is no resident process: no init has succeeded.
+    /// No init has succeeded, and nothing else stands that could be run.
     NotInitialized,
     /// The resident process ended without a result.
     Ended {
@@ -473,7 +491,7 @@ pub enum RunError {
         /// Which limit.
         limit: TimeLimit,
     },
-    /// The host asked for an end; the action was stopped.
+    /// Its [`Stop`](crate::Stop) was requested.
     Stopped,
     /// The runner refused to run.
     Refused(String),
@@ -516,6 +534,7 @@ impl RunError {
     pub fn fault(&self) -> Fault {
         match self {
             RunError::Io { .. } => Fault::Host,
+            RunError::Stopped => Fault::Caller,
             RunError::Restart(e) => e.fault(),
             _ => Fault::Action,
         }
@@ -580,7 +599,7 @@ impl fmt::Display for RunError {
                     d.as_millis()
                 )
             }
-            RunError::Stopped => f.write_str("the action was stopped: the proxy is shutting down"),
+            RunError::Stopped => f.write_str("the action was stopped"),
             RunError::Refused(reason) => f.write_str(reason),
             RunError::Io { doing, source } => write!(f, "failed to {doing}: {source}"),
         }

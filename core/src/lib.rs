@@ -1,7 +1,7 @@
 //! Turns an executable into an OpenWhisk action: unpack it, build it, verify it, run it.
 //!
 //! Pure and synchronous: no HTTP, no async, no threads, no globals, nothing read from the process
-//! environment. Everything comes in by value (a [`Config`], a request, two `Write` sinks), so an
+//! environment. Everything comes in by value (a [`Config`], a request, a sink for [`Logs`]), so an
 //! invoker that speaks no HTTP can link it.
 //!
 //! ```text
@@ -12,25 +12,16 @@
 //!
 //! ```
 //! use actionproxy_core::{Action, Code, Config, InitRequest, Logs, NativeRunner, RunRequest};
-//! use actionproxy_core::{Stop, Stub};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
-//! let config = Config::new(dir.path());
-//! let stub = Stub("#!/bin/sh\necho '{\"error\":\"not initialized\"}'\n".into());
-//! let mut action = Action::open(config, NativeRunner, &stub, Stop::new()?)?;
+//! let mut action = Action::open(Config::new(dir.path()), NativeRunner)?;
 //!
 //! let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-//! let mut logs = Logs { stdout: &mut stdout, stderr: &mut stderr };
+//! let mut logs = Logs::new(&mut stdout, &mut stderr);
 //! let code = "#!/bin/sh\necho hello\necho \"{\\\"got\\\":$1}\"\n";
-//! action.init(
-//!     InitRequest { code: Some(Code::Text(code.into())), ..InitRequest::default() },
-//!     &mut logs,
-//! )?;
-//! let outcome = action.run(
-//!     RunRequest { argument: b"{\"n\":1}".to_vec(), ..RunRequest::default() },
-//!     &mut logs,
-//! )?;
+//! action.init(InitRequest::new(Code::Text(code.into())), &mut logs)?;
+//! let outcome = action.run(RunRequest::new("{\"n\":1}"), &mut logs)?;
 //! assert_eq!(outcome.result, b"{\"got\":{\"n\":1}}");
 //! assert_eq!(stdout, b"hello\n");
 //! # Ok(())
@@ -47,6 +38,7 @@ pub mod init;
 mod instance;
 pub mod limits;
 pub mod message;
+mod rehearsal;
 pub mod run;
 mod runner;
 
@@ -62,11 +54,15 @@ pub use error::{Fault, HookError, InitError, RunError, SpawnStep, StartError, Ve
 pub use init::stub::Stub;
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
+pub use rehearsal::Rehearsal;
+pub use run::Activation;
 pub use run::env::Environment;
+pub use run::logs::{Lines, LogSink, LogStream, Logs, Stream};
 pub use run::status::{Cause, Ended, Killed};
 pub use run::stop::Stop;
-pub use run::{Activation, Logs};
 pub use runner::{ActionRunner, NativeRunner, Staged};
+/// JSON text as it came: the type of [`InitRequest::fields`].
+pub use serde_json::value::RawValue;
 
 /// The longest argument that is also given on the command line, in bytes: Linux's
 /// `MAX_ARG_STRLEN` less its NUL with 4 KiB pages, and the contract on every machine.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::digest::Digest;
+use crate::run::env::Environment;
 use crate::run::status::Ended;
+use crate::run::stop::Stop;
 
 /// One initialisation.
 #[derive(Debug, Default)]
@@ -20,10 +22,22 @@ pub struct InitRequest {
     /// What the decoded code must hash to: the text's bytes, or the archive's.
     pub sha256: Option<Digest>,
     /// Environment variables for every later run.
-    pub env: Vec<(String, String)>,
+    pub env: Environment,
     /// Every other field of the platform's message, for hooks that know more, as the JSON text
     /// that came.
     pub fields: BTreeMap<String, Box<RawValue>>,
+    /// Ends this init, its hooks and their tools. Default: nobody does.
+    pub stop: Stop,
+}
+
+impl InitRequest {
+    /// An init with this code and nothing else.
+    pub fn new(code: Code) -> Self {
+        InitRequest {
+            code: Some(code),
+            ..InitRequest::default()
+        }
+    }
 }
 
 /// Code as it was received.
@@ -54,10 +68,22 @@ pub struct RunRequest {
     /// The JSON text of the argument. Goes to stdin, and to the command line when it is short
     /// enough ([`MAX_ARGUMENT`](crate::MAX_ARGUMENT)).
     pub argument: Vec<u8>,
-    /// Variables of this activation alone, on top of the proxy's and init's.
-    pub env: Vec<(String, String)>,
+    /// Variables of this activation alone, on top of the configured ones and init's.
+    pub env: Environment,
     /// A limit for this run, counted from its start, beside the configured one; the shorter wins.
     pub time_limit: Option<TimeLimit>,
+    /// Ends this run and no other. Default: nobody does.
+    pub stop: Stop,
+}
+
+impl RunRequest {
+    /// A run with this argument, a JSON text, and nothing else.
+    pub fn new(argument: impl Into<Vec<u8>>) -> Self {
+        RunRequest {
+            argument: argument.into(),
+            ..RunRequest::default()
+        }
+    }
 }
 
 /// A limit on the time of one run or init, and where it comes from.

@@ -1,6 +1,5 @@
 //! The hooks: what a language runtime may do its own way, each with its default.
 
-use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -15,6 +14,7 @@ use crate::init::verify::Executable;
 use crate::message::{InitRequest, Outcome, RunRequest};
 use crate::run::collect::{self, Collected, Cut, Limits};
 use crate::run::env::Environment;
+use crate::run::logs::{LogSink, Stream};
 use crate::run::spawn::{Parent, Program};
 use crate::run::status::{Cause, Ended, MemoryGroup};
 use crate::run::stop::Stop;
@@ -61,12 +61,10 @@ pub trait ActionRunner: Send + Sync {
         executable.check()
     }
 
-    /// The environment of one activation, on top of `base`: the proxy's own variables and those
+    /// The environment of one activation, on top of `base`: the configured variables and those
     /// of init. Default: adds the request's.
     fn env(&self, mut base: Environment, request: &RunRequest) -> Environment {
-        for (name, value) in &request.env {
-            base.set(name, value);
-        }
+        base.merge(&request.env);
         base
     }
 
@@ -207,18 +205,13 @@ impl<'l> Staged<'_, 'l> {
         arguments: impl IntoIterator<Item = A>,
         max_bytes: usize,
     ) -> Result<(Ended, Vec<u8>), HookError> {
-        let printed = RefCell::new(Vec::new());
-        let sink = || Kept {
-            printed: &printed,
+        let mut kept = Kept {
+            printed: Vec::new(),
             max_bytes,
         };
-        let (mut stdout, mut stderr) = (sink(), sink());
-        let mut logs = Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
+        let mut logs = Logs::to(&mut kept);
         let (ended, _) = self.drive(program.as_ref(), arguments, Some(&mut logs))?;
-        Ok((ended, printed.into_inner()))
+        Ok((ended, kept.printed))
     }
 
     /// Runs a tool with its output in `logs`, or in those of the init.
@@ -266,27 +259,22 @@ impl<'l> Staged<'_, 'l> {
         match cut {
             None => Ok((ended, cause)),
             Some(Cut::TimedOut) => Err(HookError::timed_out()),
-            Some(_) => Err(format!("`{}` was stopped", program.to_string_lossy()).into()),
+            Some(Cut::Stopped) => Err(HookError::stopped()),
         }
     }
 }
 
 /// Keeps what is written, up to a limit.
-struct Kept<'a> {
-    printed: &'a RefCell<Vec<u8>>,
+struct Kept {
+    printed: Vec<u8>,
     max_bytes: usize,
 }
 
-impl Write for Kept<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut printed = self.printed.borrow_mut();
-        let room = self.max_bytes.saturating_sub(printed.len());
-        printed.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl LogSink for Kept {
+    fn write(&mut self, _: Stream, bytes: &[u8]) {
+        let room = self.max_bytes.saturating_sub(self.printed.len());
+        self.printed
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
 
@@ -301,7 +289,7 @@ impl Unheld {
     /// Completes the last line.
     pub(crate) fn end_line(self, logs: &mut Logs<'_>) {
         if self.is_partial {
-            let _ = logs.stdout.write_all(b"\n");
+            logs.write(Stream::Stdout, b"\n");
         }
     }
 }

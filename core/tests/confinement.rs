@@ -8,7 +8,7 @@ use std::time::Duration;
 use actionproxy_core::confinement::{ConfinementError, CoreDumps, Privileges, User, View};
 use actionproxy_core::{
     Action, Code, Config, Confinement, Greeting, InitError, InitRequest, InstanceKind, Logs,
-    NativeRunner, ResidentConfig, RunRequest, Stop, Stub,
+    NativeRunner, ResidentConfig, RunRequest,
 };
 
 /// Nobody's, on this machine: its limit of processes counts no others.
@@ -51,20 +51,14 @@ fn is_emulated() -> bool {
 
 fn config(dir: &Path, confinement: Confinement) -> Config {
     Config {
-        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        env: [("PATH", "/usr/bin:/bin")].into(),
         confinement,
         ..Config::new(dir.join("action"))
     }
 }
 
 fn open(config: Config) -> Result<Action, InitError> {
-    let stub = Stub("#!/bin/sh\n".into());
-    Action::open(
-        config,
-        NativeRunner,
-        &stub,
-        Stop::new().expect("a descriptor"),
-    )
+    Action::open(config, NativeRunner)
 }
 
 /// The result of `script`, or the error's text.
@@ -76,10 +70,7 @@ fn result_of(script: &str, confinement: Confinement) -> Result<String, String> {
 fn run_in(dir: &Path, script: &str, confinement: Confinement) -> Result<String, String> {
     let mut action = open(config(dir, confinement)).expect("our own directory");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
+    let mut logs = Logs::new(&mut stdout, &mut stderr);
     let request = InitRequest {
         code: Some(Code::Text(format!("#!/bin/bash\n{script}\n").into())),
         ..InitRequest::default()
@@ -287,10 +278,7 @@ fn what_an_init_brings_is_readable_to_the_user_and_not_writable() {
     let config = config(dir.path(), confinement);
     let mut action = open(config).expect("our own directory");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
+    let mut logs = Logs::new(&mut stdout, &mut stderr);
     let request = InitRequest {
         code: Some(Code::Bytes(fs::read(archive).expect("the archive"))),
         ..InitRequest::default()
@@ -417,14 +405,9 @@ fn a_resident_process_is_confined_too() {
         compiler: None,
         inner: NativeRunner,
     };
-    let stub = Stub(String::new());
-    let stop = Stop::new().expect("a descriptor");
-    let mut action = Action::open(config, compiler, &stub, stop).expect("our own directory");
+    let mut action = Action::open(config, compiler).expect("our own directory");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
+    let mut logs = Logs::new(&mut stdout, &mut stderr);
     let code = "#!/bin/bash\nread -r _; echo \"{\\\"files\\\":$(ulimit -n)}\" >&3\nread -r _; while :; do :; done\n";
     let request = InitRequest {
         code: Some(Code::Text(code.into())),

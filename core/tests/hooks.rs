@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex};
 use actionproxy_core::{
     Action, ActionRunner, Activation, Code, Config, Digest, Ended, Environment, Executable,
     HookError, InitError, InitRequest, Logs, NativeRunner, Outcome, RunError, RunRequest, Staged,
-    Stop, Stub, VerifyError,
+    Stub, VerifyError,
 };
 use base64::Engine as _;
 
 const GOOD: &str = "#!/bin/sh\necho '{\"good\":true}'\n";
 
 fn open(dir: &Path, runner: impl ActionRunner + 'static) -> Action {
-    let stub = Stub("#!/bin/sh\necho '{\"stub\":true}'\n".to_owned());
     let mut config = Config::new(dir);
-    config.env = vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default())];
+    config.stub = Some(Stub("#!/bin/sh\necho '{\"stub\":true}'\n".to_owned()));
+    config.env = [("PATH", std::env::var_os("PATH").unwrap_or_default())].into();
     config.reinit = actionproxy_core::Reinit::Allow;
-    Action::open(config, runner, &stub, Stop::new().expect("a descriptor")).expect("a directory")
+    Action::open(config, runner).expect("a directory")
 }
 
 fn text(code: &str) -> InitRequest {
@@ -32,10 +32,7 @@ fn text(code: &str) -> InitRequest {
 /// Calls `act` with fresh sinks; gives what it returned and what stood on stderr.
 fn logged<T>(act: impl FnOnce(&mut Logs<'_>) -> T) -> (T, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let result = act(&mut Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    });
+    let result = act(&mut Logs::new(&mut stdout, &mut stderr));
     (result, String::from_utf8(stderr).expect("text"))
 }
 
@@ -298,14 +295,7 @@ fn code_without_an_executable_is_run_by_the_images_and_not_by_an_earlier_inits()
         let mut config = Config::new(dir.path());
         config.source = "data".into();
         config.reinit = actionproxy_core::Reinit::Allow;
-        let stub = Stub(String::new());
-        Action::open(
-            config,
-            NativeRunner,
-            &stub,
-            Stop::new().expect("a descriptor"),
-        )
-        .expect("a directory")
+        Action::open(config, NativeRunner).expect("a directory")
     };
     let program = |code: &str| InitRequest {
         code: Some(Code::Base64(

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use actionproxy_core::init::decode::{Form, decode};
 use actionproxy_core::{
-    Action, Code, Config, InitError, InitRequest, Logs, NativeRunner, Stop, Stub, UnpackLimits,
+    Action, Code, Config, InitError, InitRequest, Logs, NativeRunner, Stub, UnpackLimits,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -534,10 +534,7 @@ impl Image {
 
     fn init(&mut self, archive: &[u8]) -> (Result<(), InitError>, String) {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let mut logs = Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
+        let mut logs = Logs::new(&mut stdout, &mut stderr);
         let request = InitRequest {
             code: Some(Code::Base64(STANDARD.encode(archive).into_bytes())),
             ..InitRequest::default()
@@ -549,14 +546,9 @@ impl Image {
 }
 
 fn open(dir: &tempfile::TempDir) -> Action {
-    let stub = Stub("#!/bin/sh\necho '{\"stub\":true}'\n".to_owned());
-    Action::open(
-        Config::new(dir.path()),
-        NativeRunner,
-        &stub,
-        Stop::new().unwrap(),
-    )
-    .unwrap()
+    let mut config = Config::new(dir.path());
+    config.stub = Some(Stub("#!/bin/sh\necho '{\"stub\":true}'\n".to_owned()));
+    Action::open(config, NativeRunner).unwrap()
 }
 
 /// A file: its name, mode and content.
@@ -659,7 +651,7 @@ fn an_archive_without_exec_at_its_top_is_named_whether_it_is_refused_or_the_imag
             assert_eq!(
                 logged,
                 format!(
-                    "actionproxy: {said}; what stood there before stays and runs: {}\n",
+                    "{said}; what stood there before stays and runs: {}\n",
                     own.display()
                 )
             );
@@ -684,7 +676,7 @@ fn names_with_backslashes_from_windows() {
     let exec = || makers::good();
     let remark = |count: &str, first: &str| {
         format!(
-            "actionproxy: {count} a backslash, as `{first}` has: it is a part of the name and separates nothing; an archive's directories are separated by `/`\n"
+            "{count} a backslash, as `{first}` has: it is a part of the name and separates nothing; an archive's directories are separated by `/`\n"
         )
     };
     let kept = remark("1 name has", "lib\\a");
@@ -747,6 +739,6 @@ fn a_tar_that_was_never_closed() {
     result.unwrap();
     assert_eq!(
         logged,
-        "actionproxy: the tar ends after `lib/a` without an end mark: entries may be missing\n"
+        "the tar ends after `lib/a` without an end mark: entries may be missing\n"
     );
 }

@@ -5,7 +5,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr;
 
-use actionproxy_core::{Action, Config, Logs, NativeRunner, RunRequest, Stop, VerifyPolicy};
+use actionproxy_core::{Action, Config, Logs, NativeRunner, RunRequest, VerifyPolicy};
 
 /// Runs `file`, which exists, and gives what it wrote to stdout.
 fn written_by(file: &str, argument: &[u8]) -> String {
@@ -13,13 +13,9 @@ fn written_by(file: &str, argument: &[u8]) -> String {
     let mut config = Config::new(file.parent().expect("a directory"));
     config.executable = file.file_name().expect("a name").into();
     config.verify = VerifyPolicy::Permission;
-    let action = Action::existing(config, NativeRunner, Stop::new().expect("a descriptor"))
-        .expect("nothing is taken from it");
+    let action = Action::existing(config, NativeRunner).expect("it can be found");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
+    let mut logs = Logs::new(&mut stdout, &mut stderr);
     let request = RunRequest {
         argument: argument.to_vec(),
         ..RunRequest::default()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actionproxy_core::{
     Action, ActionRunner, Code, CompilerRunner, Config, Greeting, HookError, InitError,
     InitRequest, InstanceKind, Logs, NativeRunner, Reinit, ResidentConfig, RunError, RunRequest,
-    Staged, StartError, Stop, Stub,
+    Staged, StartError,
 };
 
 /// Answers each question with itself.
@@ -25,14 +25,13 @@ fn config(dir: &Path) -> Config {
             keep_jar: None,
         }),
         reinit: Reinit::Allow,
-        env: vec![("PATH".into(), path)],
+        env: [("PATH", path)].into(),
         ..Config::new(dir)
     }
 }
 
 fn open(config: Config, runner: impl ActionRunner + 'static) -> Action {
-    let stop = Stop::new().expect("a descriptor");
-    Action::open(config, runner, &Stub("#!/bin/sh\n".into()), stop).expect("our own directory")
+    Action::open(config, runner).expect("our own directory")
 }
 
 fn init(action: &mut Action, code: &str) -> Result<(), InitError> {
@@ -53,7 +52,7 @@ fn run(action: &Action, question: &str) -> Result<String, RunError> {
 }
 
 fn logs<'a>(stdout: &'a mut dyn Write, stderr: &'a mut dyn Write) -> Logs<'a> {
-    Logs { stdout, stderr }
+    Logs::new(stdout, stderr)
 }
 
 fn end(mut action: Action) {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::thread;
 
 use actionproxy_core::{
-    Action, ActionRunner, Code, Config, Executable, HookError, InitError, InitRequest, Logs,
-    NativeRunner, RunError, RunRequest, SpawnStep, Staged, Stop, Stub, VerifyError, VerifyPolicy,
+    Action, ActionRunner, Code, Config, Environment, Executable, HookError, InitError, InitRequest,
+    Logs, NativeRunner, RunError, RunRequest, SpawnStep, Staged, VerifyError, VerifyPolicy,
 };
 
 /// Has everything tried, fit or not.
@@ -27,24 +27,20 @@ fn write(path: &Path, text: &str, mode: u32) {
 /// Calls `act` with logs; what it gave and what was written to either.
 fn logged<T>(act: impl FnOnce(&mut Logs<'_>) -> T) -> (T, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let done = act(&mut Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    });
+    let done = act(&mut Logs::new(&mut stdout, &mut stderr));
     stdout.extend_from_slice(&stderr);
     (done, String::from_utf8(stdout).expect("text"))
 }
 
 /// The step and errno that a start of `executable` fails with, the first time and the second.
-fn failure(executable: &Path, env: &[(String, String)]) -> (SpawnStep, Option<i32>) {
+fn failure(executable: &Path, env: &Environment) -> (SpawnStep, Option<i32>) {
     let mut config = Config::new(executable.parent().expect("a directory"));
     config.executable = executable.file_name().expect("a name").into();
-    let action = Action::existing(config, Unverified, Stop::new().expect("a descriptor"))
-        .expect("nothing is taken from it");
+    let action = Action::existing(config, Unverified).expect("it can be found");
     let failures = [(); 2].map(|()| {
         let request = RunRequest {
             argument: b"{}".to_vec(),
-            env: env.to_vec(),
+            env: env.clone(),
             ..RunRequest::default()
         };
         match logged(|logs| action.run(request, logs)).0 {
@@ -65,16 +61,17 @@ fn the_step_and_the_errno_of_a_failed_start_are_exact() {
     write(&at("garbage"), "neither\n", 0o755);
     write(&at("orphan"), "#!/no/such/interpreter\n", 0o755);
     write(&at("good"), "#!/bin/sh\necho '{}'\n", 0o755);
-    let large = [("LARGE".to_owned(), "x".repeat(200_000))];
+    let none = Environment::default();
+    let large = [("LARGE", "x".repeat(200_000))].into();
     for (name, env, step, errno) in [
-        ("missing", &[][..], SpawnStep::Execute, libc::ENOENT),
-        ("plain", &[], SpawnStep::Execute, libc::EACCES),
-        ("garbage", &[], SpawnStep::Execute, libc::ENOEXEC),
-        ("orphan", &[], SpawnStep::Execute, libc::ENOENT),
+        ("missing", &none, SpawnStep::Execute, libc::ENOENT),
+        ("plain", &none, SpawnStep::Execute, libc::EACCES),
+        ("garbage", &none, SpawnStep::Execute, libc::ENOEXEC),
+        ("orphan", &none, SpawnStep::Execute, libc::ENOENT),
         ("good", &large, SpawnStep::Execute, libc::E2BIG),
-        ("no/dir", &[], SpawnStep::EnterDirectory, libc::ENOENT),
-        ("plain/dir", &[], SpawnStep::EnterDirectory, libc::ENOTDIR),
-        ("a\0b", &[], SpawnStep::Prepare, 0),
+        ("no/dir", &none, SpawnStep::EnterDirectory, libc::ENOENT),
+        ("plain/dir", &none, SpawnStep::EnterDirectory, libc::ENOTDIR),
+        ("a\0b", &none, SpawnStep::Prepare, 0),
     ] {
         // What is found out before there is a process has no errno.
         let errno = Some(errno).filter(|errno| *errno != 0);
@@ -86,12 +83,7 @@ fn the_step_and_the_errno_of_a_failed_start_are_exact() {
 fn a_directory_that_cannot_be_entered_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let missing = dir.path().join("missing");
-    let action = Action::existing(
-        Config::new(&missing),
-        Unverified,
-        Stop::new().expect("a descriptor"),
-    )
-    .expect("nothing is taken from it");
+    let action = Action::existing(Config::new(&missing), Unverified).expect("it can be found");
     let (outcome, _) = logged(|logs| action.run(RunRequest::default(), logs));
     let said = outcome.expect_err("there is none").to_string();
     let missing = missing.display();
@@ -111,8 +103,7 @@ fn threads_that_start_processes_at_once_leak_no_descriptor_into_each_others() {
     write(&dir.path().join("exec"), "#!/bin/ls /proc/self/fd\n", 0o755);
     let mut config = Config::new(dir.path());
     config.verify = VerifyPolicy::Permission;
-    let action = Action::existing(config, NativeRunner, Stop::new().expect("a descriptor"))
-        .expect("nothing is taken from it");
+    let action = Action::existing(config, NativeRunner).expect("it can be found");
     let inherited = inherited();
     // Too long for the command line, and for a pipe at once: the parent writes it meanwhile.
     let argument = vec![b' '; 140_000];
@@ -168,12 +159,10 @@ impl ActionRunner for Builds {
 /// Has `tool` run by an init that sets PATH to `path`; what it wrote, or why it could not.
 fn tool(tool: &str, path: &str) -> Result<String, String> {
     let dir = tempfile::tempdir().expect("a directory");
-    let stub = Stub("#!/bin/sh\n".into());
-    let stop = Stop::new().expect("a descriptor");
-    let mut action = Action::open(Config::new(dir.path()), Builds, &stub, stop).expect("ours");
+    let mut action = Action::open(Config::new(dir.path()), Builds).expect("ours");
     let request = InitRequest {
         code: Some(Code::Text(tool.into())),
-        env: vec![("PATH".into(), path.into())],
+        env: [("PATH", path)].into(),
         ..InitRequest::default()
     };
     match logged(|logs| action.init(request, logs)) {

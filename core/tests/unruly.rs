@@ -9,24 +9,20 @@ use std::time::{Duration, Instant};
 
 use actionproxy_core::{
     Action, ActionRunner, Code, Config, Fault, HookError, InitRequest, Logs, NativeRunner, Outcome,
-    RunError, RunRequest, Staged, Stop, Stub, TimeLimit,
+    RunError, RunRequest, Staged, TimeLimit,
 };
 
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn action(config: Config, stop: &Stop, code: &str) -> Action {
-    let stub = Stub("#!/bin/sh\n".into());
-    let mut action = Action::open(config, NativeRunner, &stub, stop.clone()).expect("a directory");
+fn action(config: Config, code: &str) -> Action {
+    let mut action = Action::open(config, NativeRunner).expect("a directory");
     let request = InitRequest {
         code: Some(Code::Text(code.into())),
         ..InitRequest::default()
     };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
+    let mut logs = Logs::new(&mut stdout, &mut stderr);
     action.init(request, &mut logs).expect("it is executable");
     action
 }
@@ -34,14 +30,10 @@ fn action(config: Config, stop: &Stop, code: &str) -> Action {
 /// Runs it; what it gave and what it wrote.
 fn run(action: &Action, time_limit: Option<TimeLimit>) -> (Result<Outcome, RunError>, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
+    let mut logs = Logs::new(&mut stdout, &mut stderr);
     let request = RunRequest {
-        argument: b"{}".to_vec(),
         time_limit,
-        ..RunRequest::default()
+        ..RunRequest::new("{}")
     };
     let outcome = action.run(request, &mut logs);
     stdout.extend_from_slice(&stderr);
@@ -49,33 +41,11 @@ fn run(action: &Action, time_limit: Option<TimeLimit>) -> (Result<Outcome, RunEr
 }
 
 #[test]
-fn a_stop_ends_what_runs_and_what_is_started_later() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let stop = Stop::new().expect("a descriptor");
-    let action = action(
-        Config::new(dir.path()),
-        &stop,
-        "#!/bin/sh\nprintf half\necho x > begun\nexec sleep 1000\n",
-    );
-    thread::scope(|scope| {
-        let running = scope.spawn(|| run(&action, None));
-        eventually("the start", || dir.path().join("begun").exists());
-        stop.request();
-        let (outcome, written) = running.join().expect("no panic");
-        assert!(matches!(outcome, Err(RunError::Stopped)), "{outcome:?}");
-        assert_eq!(written, "half\n");
-    });
-    let (outcome, _) = run(&action, None);
-    assert!(matches!(outcome, Err(RunError::Stopped)), "{outcome:?}");
-}
-
-#[test]
 fn the_shorter_of_two_limits_ends_a_run_and_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
-    let stop = Stop::new().expect("a descriptor");
     let mut config = Config::new(dir.path());
     config.process.timeout = Some(Duration::from_millis(200));
-    let action = action(config, &stop, "#!/bin/sh\nexec sleep 1000\n");
+    let action = action(config, "#!/bin/sh\nexec sleep 1000\n");
     for (asked, expected) in [
         (None, TimeLimit::Timeout(Duration::from_millis(200))),
         (
@@ -99,8 +69,7 @@ fn the_shorter_of_two_limits_ends_a_run_and_is_named() {
 #[test]
 fn a_child_of_the_embedder_keeps_its_exit_status() {
     let dir = tempfile::tempdir().expect("a directory");
-    let stop = Stop::new().expect("a descriptor");
-    let action = action(Config::new(dir.path()), &stop, "#!/bin/sh\necho '{}'\n");
+    let action = action(Config::new(dir.path()), "#!/bin/sh\necho '{}'\n");
     let mut children: Vec<_> = (0..20)
         .map(|status| {
             let mut command = Command::new("sh");
@@ -120,10 +89,9 @@ fn a_child_of_the_embedder_keeps_its_exit_status() {
 #[test]
 fn an_action_does_not_inherit_what_the_embedders_thread_has_blocked() {
     let dir = tempfile::tempdir().expect("a directory");
-    let stop = Stop::new().expect("a descriptor");
     // Without a shell, which may unblock them itself.
     let code = "#!/bin/cat /proc/self/status\n";
-    let action = action(Config::new(dir.path()), &stop, code);
+    let action = action(Config::new(dir.path()), code);
     let written = thread::scope(|scope| {
         let blocking = scope.spawn(|| {
             let mut set = MaybeUninit::uninit();
@@ -143,8 +111,7 @@ fn an_action_does_not_inherit_what_the_embedders_thread_has_blocked() {
 #[test]
 fn a_run_that_could_not_be_started_says_so_on_stdout_whoever_asked_for_it() {
     let dir = tempfile::tempdir().expect("a directory");
-    let stop = Stop::new().expect("a descriptor");
-    let action = action(Config::new(dir.path()), &stop, "#!/no/such/shell\n");
+    let action = action(Config::new(dir.path()), "#!/no/such/shell\n");
     let (outcome, written) = run(&action, None);
     let error = outcome.expect_err("no such interpreter");
     assert!(matches!(error, RunError::Spawn { .. }), "{error:?}");
@@ -165,15 +132,10 @@ impl ActionRunner for HalfSaid {
 #[test]
 fn half_a_line_of_a_build_tool_is_completed() {
     let dir = tempfile::tempdir().expect("a directory");
-    let stop = Stop::new().expect("a descriptor");
-    let stub = Stub("#!/bin/sh\n".into());
     let config = Config::new(dir.path());
-    let mut action = Action::open(config, HalfSaid, &stub, stop).expect("a directory");
+    let mut action = Action::open(config, HalfSaid).expect("a directory");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
+    let mut logs = Logs::new(&mut stdout, &mut stderr);
     let request = InitRequest {
         code: Some(Code::Text(b"#!/bin/sh\n".to_vec())),
         ..InitRequest::default()
@@ -206,15 +168,10 @@ fn what_killed_a_build_tool_is_named() {
         ("exit 3", "`sh` exited with status 3"),
     ] {
         let dir = tempfile::tempdir().expect("a directory");
-        let stop = Stop::new().expect("a descriptor");
-        let stub = Stub("#!/bin/sh\n".into());
         let config = Config::new(dir.path());
-        let mut action = Action::open(config, Builds(script), &stub, stop).expect("a directory");
+        let mut action = Action::open(config, Builds(script)).expect("a directory");
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let mut logs = Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
+        let mut logs = Logs::new(&mut stdout, &mut stderr);
         let request = InitRequest {
             code: Some(Code::Text(b"#!/bin/sh\n".to_vec())),
             ..InitRequest::default()
@@ -227,16 +184,15 @@ fn what_killed_a_build_tool_is_named() {
 #[test]
 fn nothing_of_one_run_is_left_for_the_next() {
     let dir = tempfile::tempdir().expect("a directory");
-    let stop = Stop::new().expect("a descriptor");
     let code = "#!/bin/sh\n(while :; do echo late; done) >&2 &\necho $! > child\necho '{}'\n";
     let mut config = Config::new(dir.path());
     config.process.linger = Some(Duration::from_millis(100));
-    let action = action(config, &stop, code);
+    let action = action(config, code);
     let mut seen = Vec::new();
     for _ in 0..3 {
         let (outcome, written) = run(&action, None);
         assert_eq!(outcome.expect("a result").result, b"{}");
-        let is_expected = |line: &str| line == "late" || line.starts_with("actionproxy: `");
+        let is_expected = |line: &str| line == "late" || line.starts_with('`');
         assert!(
             written.ends_with('\n') && written.lines().all(is_expected),
             "{written}"

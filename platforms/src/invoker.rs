@@ -4,9 +4,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use actionproxy_core::{Code, Digest, InitRequest, TimeLimit};
-
-use serde_json::value::RawValue;
+use actionproxy_core::{Code, Digest, InitError, InitRequest, RawValue, RunError, TimeLimit};
 
 use crate::Moment;
 use crate::message::{self, Body, Fields};
@@ -109,7 +107,7 @@ fn init_fields(value: &Fields<'_>) -> Result<(InitRequest, Form), String> {
     let binary = value.boolean("binary")?.unwrap_or(false);
     for (name, raw) in value.object("env")?.unwrap_or_default().iter() {
         if let Some(value) = message::variable(raw) {
-            request.env.push((name.to_owned(), value));
+            request.env.set(name, value);
         }
     }
     for (name, raw) in value.iter().filter(|(name, _)| !INIT_FIELDS.contains(name)) {
@@ -133,9 +131,24 @@ fn digest(value: &Fields<'_>) -> Result<Option<Digest>, String> {
         .transpose()
 }
 
-/// An error of core as a sentence of an answer.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
+/// What is said of an init that failed. Only the end of the proxy stops one.
+pub(crate) fn init_text(error: &InitError) -> String {
+    match error {
+        InitError::Stopped => format!("{error}: the proxy is shutting down"),
+        error => error.to_string(),
+    }
+}
+
+/// What is said of a run without a result. Only the end of the proxy stops one.
+pub fn run_text(error: &RunError) -> String {
+    match error {
+        RunError::Stopped => format!("{error}: the proxy is shutting down"),
+        error => error.to_string(),
+    }
+}
+
+/// Such a text as a sentence of an answer.
+pub(crate) fn sentence(text: String) -> String {
     let mut characters = text.chars();
     match characters.next() {
         Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),

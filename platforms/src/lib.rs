@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use actionproxy_core::{InitError, InitRequest, Outcome, RunError, RunRequest};
 
 pub use action_loop::{ActionLoop, InitErrors};
+pub use invoker::run_text;
 pub use knative::Knative;
 pub use openwhisk::OpenWhisk;
 pub use reply::{EndOfLogs, LogLine, Reply};

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use actionproxy_core::RawValue;
 use actionproxy_core::init::decode::{self, BYTE_ORDER_MARK};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 /// More fields than any platform sends or any environment holds.
 const MAX_FIELDS: usize = 65_536;

@@ -1,13 +1,13 @@
 //! The ActionLoop contract, from the variables of the runtime images to a configuration of core.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actionproxy_core::{
-    ActionRunner, CompilerRunner, Config, Greeting, InstanceKind, ResidentConfig,
+    ActionRunner, CompilerRunner, Config, Environment, Greeting, InstanceKind, ResidentConfig,
 };
 use actionproxy_platforms::{ActionLoop, InitErrors};
 
@@ -72,7 +72,7 @@ pub(crate) fn configure(options: &mut Options) {
 
 /// What compilers and actions see of the proxy's own environment: `PATH` and what begins with `__OW_`;
 /// before that, what this contract tells them.
-fn environment(config: &Config, settings: &Settings) -> Vec<(OsString, OsString)> {
+fn environment(config: &Config, settings: &Settings) -> Environment {
     let told = [
         ("__OW_PROXY_VERSION", Some(env!("CARGO_PKG_VERSION"))),
         ("__OW_EXECUTION_ENV", settings.execution_env.as_deref()),
@@ -80,8 +80,8 @@ fn environment(config: &Config, settings: &Settings) -> Vec<(OsString, OsString)
     ];
     let told = told
         .into_iter()
-        .filter_map(|(name, value)| Some((name.into(), value?.into())));
-    let own = config.env.iter().cloned();
+        .filter_map(|(name, value)| Some((OsStr::new(name), OsStr::new(value?))));
+    let own = config.env.iter();
     told.chain(own.filter(|(name, _)| is_for_actions(name)))
         .collect()
 }
@@ -118,27 +118,26 @@ mod tests {
 
     #[test]
     fn actions_see_path_what_is_theirs_and_what_they_are_told() {
-        let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
         let config = Config {
-            env: vec![
-                pair("HOME", "/root"),
-                pair("PATH", "/bin"),
-                pair("__OW_API_HOST", "a=b=c"),
-                pair("OW_COMPILER", "/bin/compile"),
-            ],
+            env: [
+                ("HOME", "/root"),
+                ("PATH", "/bin"),
+                ("__OW_API_HOST", "a=b=c"),
+                ("OW_COMPILER", "/bin/compile"),
+            ]
+            .into(),
             ..Config::default()
         };
         let settings = Settings {
             execution_env: Some("x/y".to_owned()),
             ..Settings::default()
         };
-        let version = pair("__OW_PROXY_VERSION", env!("CARGO_PKG_VERSION"));
         let expected = [
-            version,
-            pair("__OW_EXECUTION_ENV", "x/y"),
-            pair("PATH", "/bin"),
-            pair("__OW_API_HOST", "a=b=c"),
+            ("__OW_PROXY_VERSION", env!("CARGO_PKG_VERSION")),
+            ("__OW_EXECUTION_ENV", "x/y"),
+            ("PATH", "/bin"),
+            ("__OW_API_HOST", "a=b=c"),
         ];
-        assert_eq!(environment(&config, &settings), expected);
+        assert_eq!(environment(&config, &settings), expected.into());
     }
 }

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use actionproxy_core::{Action, ActionRunner, Code, InitRequest, Logs, Stop, Stub};
+use actionproxy_core::{Action, ActionRunner, Code, Environment, InitRequest, Logs, Stop};
 use serde_json::Value;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::action_loop;
+use crate::logs::AllToStderr;
 use crate::options::Options;
 use crate::process::{self, OwnDir};
 use crate::shutdown::{self, Shutdown, Woken};
@@ -29,7 +30,7 @@ pub(crate) fn run(
     env: Option<&str>,
     mut options: Options,
 ) -> Result<ExitCode, String> {
-    let request = InitRequest {
+    let mut request = InitRequest {
         main: Some(main),
         env: variables(env)?,
         code: Some(Code::Bytes(read_source(options.max_body)?)),
@@ -43,8 +44,8 @@ pub(crate) fn run(
     process::keep_descriptors_from_actions();
     let shutdown = Shutdown::register().map_err(failed)?;
     let stop = Stop::new().map_err(failed)?;
-    let action = Action::open(options.config, runner, &Stub(String::new()), stop.clone())
-        .map_err(|e| format!("compile: {e}"))?;
+    request.stop = stop.clone();
+    let action = Action::open(options.config, runner).map_err(|e| format!("compile: {e}"))?;
     let (finished, finishing) = shutdown::finish_line().map_err(failed)?;
     let compiling = thread::Builder::new()
         .spawn(move || {
@@ -78,13 +79,8 @@ pub(crate) fn run(
 }
 
 fn compile(action: &Action, request: InitRequest) -> Result<Vec<u8>, String> {
-    let (mut stdout, mut stderr) = (io::stderr(), io::stderr());
-    let mut logs = Logs {
-        stdout: &mut stdout,
-        stderr: &mut stderr,
-    };
     let built = action
-        .build(request, &mut logs)
+        .build(request, &mut Logs::to(&mut AllToStderr))
         .map_err(|e| e.to_string())?;
     archive(&built.dir()).map_err(|e| format!("failed to make the archive: {e}"))
 }
@@ -105,9 +101,9 @@ fn read_source(max_bytes: u64) -> Result<Vec<u8>, String> {
 }
 
 /// Strings as they are, other values as JSON, as for the variables of an init.
-fn variables(json: Option<&str>) -> Result<Vec<(String, String)>, String> {
+fn variables(json: Option<&str>) -> Result<Environment, String> {
     let Some(json) = json.filter(|json| !json.trim().is_empty()) else {
-        return Ok(Vec::new());
+        return Ok(Environment::default());
     };
     match serde_json::from_str(json) {
         Ok(Value::Object(fields)) => Ok(fields

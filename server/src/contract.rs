@@ -1,13 +1,11 @@
 //! The contract that is served, and the code of a runtime that is dedicated to one function.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::sync::Arc;
 
-use actionproxy_core::{Code, InitRequest};
+use actionproxy_core::{Code, InitRequest, RawValue};
 use actionproxy_platforms::knative::{Argument, Dedication, METHODS};
 use actionproxy_platforms::{Contract, EndOfLogs, Knative, OpenWhisk};
-use serde_json::value::RawValue;
 
 use crate::action_loop;
 use crate::options::{Options, Platform};
@@ -117,17 +115,13 @@ fn dedicated(options: &mut Options) -> Result<Option<InitRequest>, String> {
     {
         init.fields.insert("raw".to_owned(), raw);
     }
-    options
-        .config
-        .env
-        .retain(|(name, _)| name.as_os_str() != OsStr::new("__OW_ACTION_CODE"));
+    options.config.env.remove("__OW_ACTION_CODE");
     Ok(Some(init))
 }
 
 /// A variable that is set, and not to nothing.
 fn variable(options: &Options, name: &str) -> Option<String> {
-    let found = options.config.env.iter().find(|(known, _)| known == name)?;
-    let value = found.1.to_str()?;
+    let value = options.config.env.value(name)?.to_str()?;
     (!value.is_empty()).then(|| value.to_owned())
 }
 

@@ -55,7 +55,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use actionproxy_core::{ActionRunner, Config};
+use actionproxy_core::{ActionRunner, Config, Environment};
 
 use http::listener::HANDED_OVER;
 use options::{Command, Parsed};
@@ -102,9 +102,10 @@ impl<R: ActionRunner + 'static> Runtime<R> {
         process::report_panics_in_a_line();
         let mut config = self.config;
         // An action must not take descriptors of its own for listeners handed over to it.
-        config.env = std::env::vars_os()
-            .filter(|(name, _)| !HANDED_OVER.iter().any(|variable| name == variable))
-            .collect();
+        config.env = Environment::new(
+            std::env::vars_os()
+                .filter(|(name, _)| !HANDED_OVER.iter().any(|variable| name == variable)),
+        );
         let parsed = options::parse(config, std::env::args_os());
         let done = parsed.and_then(|Parsed { command, warnings }| {
             // A health check is asked for every few seconds, and its logs are the container's too.

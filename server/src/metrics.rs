@@ -54,7 +54,7 @@ impl Outcome {
         };
         match done {
             Done::Init(Ok(())) | Done::Run(Ok(_)) => Outcome::Ok,
-            Done::Init(Err(InitError::TimedOut { .. })) => Outcome::Limit,
+            Done::Init(Err(InitError::TimedOut { .. } | InitError::Stopped)) => Outcome::Limit,
             Done::Init(Err(error)) => by(error.fault()),
             Done::Run(Err(
                 RunError::TimedOut { .. } | RunError::Stopped | RunError::ResultTooLarge { .. },

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use actionproxy_core::limits::explained;
 use actionproxy_core::{Action, ActionRunner, Ended, Logs, RunRequest, Stop, VerifyPolicy};
+use actionproxy_platforms::run_text;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::logs::{LogStreams, Sharing};
+use crate::logs::{LogStreams, Sharing, Sinks};
 use crate::options::{Argument, Options};
 use crate::process;
 use crate::shutdown::{self, Shutdown, Woken};
@@ -49,14 +50,19 @@ pub(crate) fn run(
     let shutdown = Shutdown::register()
         .map_err(|e| format!("run: failed to handle signals: {}", explained(&e)))?;
     let stop = Stop::new().map_err(|e| format!("run: {}", explained(&e)))?;
-    let action = Action::existing(config, runner, stop.clone()).map_err(|e| format!("run: {e}"))?;
+    let action = Action::existing(config, runner).map_err(|e| format!("run: {e}"))?;
+    let request = RunRequest {
+        argument,
+        stop: stop.clone(),
+        ..RunRequest::default()
+    };
     let (finished, finishing) =
         shutdown::finish_line().map_err(|e| format!("run: {}", explained(&e)))?;
     // The action has a process group of its own, so a terminal's Ctrl-C does not reach it. This
     // thread waits for signals, since orphans are its children.
     let activation = thread::Builder::new()
         .spawn(move || {
-            let status = activate(&action, argument, limit);
+            let status = activate(&action, request, limit);
             drop(finishing);
             status
         })
@@ -75,19 +81,11 @@ pub(crate) fn run(
 }
 
 /// Status 0, or 1 with the cause on stderr. Logs that nobody reads within `limit` do not keep it.
-fn activate(action: &Action, argument: Vec<u8>, limit: Option<Duration>) -> ExitCode {
+fn activate(action: &Action, request: RunRequest, limit: Option<Duration>) -> ExitCode {
     let logs = LogStreams::new(Sharing::Alone, "", limit, None);
-    let (mut stdout, mut stderr) = logs.sinks(logs.limit_from_now(None));
-    let outcome = action.run(
-        RunRequest {
-            argument,
-            ..RunRequest::default()
-        },
-        &mut Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        },
-    );
+    let mut sinks = logs.sinks(logs.limit_from_now(None));
+    let outcome = action.run(request, &mut Logs::to(&mut sinks));
+    let Sinks { stdout, mut stderr } = sinks;
     drop(stdout);
     match outcome {
         Ok(outcome) => {
@@ -107,7 +105,7 @@ fn activate(action: &Action, argument: Vec<u8>, limit: Option<Duration>) -> Exit
             }
         }
         Err(e) => {
-            let _ = writeln!(stderr, "actionproxy: {e}");
+            let _ = writeln!(stderr, "actionproxy: {}", run_text(&e));
             ExitCode::FAILURE
         }
     }

@@ -25,7 +25,7 @@ use crate::options::{Listen, Options};
 use crate::process::{self, OwnDir};
 use crate::shutdown::{self, Shutdown, Woken};
 use crate::stub;
-use crate::workers::Workers;
+use crate::workers::{End, Workers};
 
 /// Descriptors that are not connections: pipes of actions, epoll, the logs.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -59,10 +59,14 @@ pub(crate) fn serve(
     warnings.iter().for_each(note);
     let own_dir = choose_action_dir(&mut options)?;
     let stop = Stop::new().map_err(|e| format!("failed to start: {}", explained(&e)))?;
-    let action = open_action(&options, runner, stop.clone())?;
+    let action = open_action(&options, runner)?;
     announce(&options, &listeners, own_dir.as_ref());
     let metrics = options.operator_port.map(|_| Arc::<Metrics>::default());
-    let workers = start_workers(&options, &contract, action, &shutdown, metrics.clone())?;
+    let end = End {
+        stop: stop.clone(),
+        orphans: shutdown.orphans(),
+    };
+    let workers = start_workers(&options, &contract, action, end, metrics.clone())?;
     if let Some(init) = prepared {
         workers.prepare(init);
     }
@@ -134,7 +138,7 @@ fn start_workers(
     options: &Options,
     contract: &Arc<dyn Contract>,
     action: Action,
-    shutdown: &Shutdown,
+    end: End,
     metrics: Option<Arc<Metrics>>,
 ) -> Result<Arc<Workers>, String> {
     // One process answers one question after the other, whatever is allowed.
@@ -145,15 +149,8 @@ fn start_workers(
     };
     let limit = options.config.process.timeout;
     let logs = LogStreams::new(sharing, contract.end_of_logs(), limit, metrics.clone());
-    Workers::start(
-        Arc::clone(contract),
-        action,
-        logs,
-        most,
-        shutdown.orphans(),
-        metrics,
-    )
-    .map_err(|e| format!("failed to start a thread: {}", explained(&e)))
+    Workers::start(Arc::clone(contract), action, logs, most, end, metrics)
+        .map_err(|e| format!("failed to start a thread: {}", explained(&e)))
 }
 
 fn start_operator(operator: Operator, address: SocketAddr) -> Result<(), String> {
@@ -233,13 +230,10 @@ fn choose_action_dir(options: &mut Options) -> Result<Option<OwnDir>, String> {
     Ok(Some(own))
 }
 
-fn open_action(
-    options: &Options,
-    runner: impl ActionRunner + 'static,
-    stop: Stop,
-) -> Result<Action, String> {
-    let stub = stub::file(&process::executable());
-    Action::open(options.config.clone(), runner, &stub, stop).map_err(|e| match e {
+fn open_action(options: &Options, runner: impl ActionRunner + 'static) -> Result<Action, String> {
+    let mut config = options.config.clone();
+    config.stub = Some(stub::file(&process::executable()));
+    Action::open(config, runner).map_err(|e| match e {
         InitError::Io { .. } => format!("the action directory cannot be used: {e}"),
         e => e.to_string(),
     })

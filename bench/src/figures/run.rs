@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use actionproxy_core::{Action, Config, Logs, NativeRunner, RunRequest, Stop};
+use actionproxy_core::{Action, Config, Logs, NativeRunner, RunRequest};
 
 use super::{Bench, size_name};
 use crate::alternate::{self, Shown, Turn};
@@ -72,10 +72,7 @@ fn one_size(
                 ..RunRequest::default()
             };
             let (mut stdout, mut stderr) = (std::io::sink(), std::io::sink());
-            let mut logs = Logs {
-                stdout: &mut stdout,
-                stderr: &mut stderr,
-            };
+            let mut logs = Logs::new(&mut stdout, &mut stderr);
             core.run(request, &mut logs)
                 .map(drop)
                 .map_err(|e| e.to_string())
@@ -106,11 +103,10 @@ fn in_process(executable: &Path) -> Result<Action, String> {
     let mut config = Config::new(executable.parent().unwrap_or(Path::new("/")));
     config.executable = executable.file_name().unwrap_or_default().into();
     config.env = std::env::var_os("PATH")
-        .map(|path| ("PATH".into(), path))
+        .map(|path| ("PATH", path))
         .into_iter()
         .collect();
-    let stop = Stop::new().map_err(|e| e.to_string())?;
-    Action::existing(config, NativeRunner, stop).map_err(|e| e.to_string())
+    Action::existing(config, NativeRunner).map_err(|e| e.to_string())
 }
 
 /// On one connection for all; a new one where the proxy has closed it.

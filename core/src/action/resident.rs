@@ -14,6 +14,7 @@ use crate::instance::{self, Instance, Launch, Readiness, Resident, Start};
 use crate::message::{InitRequest, Outcome, RunRequest};
 use crate::run::env::Environment;
 use crate::run::status::MemoryGroup;
+use crate::run::stop::{NEVER, Stop};
 use crate::run::{Activation, Logs};
 
 impl Action {
@@ -40,7 +41,7 @@ impl Action {
         longest: Option<Duration>,
         logs: &mut Logs<'_>,
     ) -> Result<(), RunError> {
-        match (&self.instance, self.start_of_resident()) {
+        match (&self.instance, self.start_of_resident(&NEVER)) {
             (Instance::Resident(Some(resident)), Some(start)) => {
                 resident.tend(start, wake, longest, logs)
             }
@@ -53,7 +54,7 @@ impl Action {
     pub fn end(&mut self, logs: &mut Logs<'_>) {
         if let Instance::Resident(resident) = &mut self.instance
             && let Some(resident) = resident.take()
-            && let Some(start) = self.start_of_resident()
+            && let Some(start) = self.start_of_resident(&NEVER)
         {
             resident.end(start, logs);
         }
@@ -65,6 +66,7 @@ impl Action {
         place: Numbered,
         ready: Ready,
         environment: Environment,
+        stop: &Stop,
         logs: &mut Logs<'_>,
     ) -> Result<(), InitError> {
         let launch = Launch {
@@ -72,7 +74,7 @@ impl Action {
             recorded: ready.recorded,
             environment,
         };
-        let started = self.launch(launch, ready.until, logs)?;
+        let started = self.launch(launch, ready.until, stop, logs)?;
         self.end(logs);
         self.instance = Instance::Resident(Some(Box::new(started)));
         self.state = State::Initialized(None);
@@ -83,14 +85,16 @@ impl Action {
         &self,
         launch: Launch,
         until: Option<Instant>,
+        stop: &Stop,
         logs: &mut Logs<'_>,
     ) -> Result<Resident, InitError> {
-        let Some(start) = self.start_of_resident() else {
+        let Some(start) = self.start_of_resident(stop) else {
             return Err(InitError::NoCode);
         };
         Resident::start(start, launch, until, logs).map_err(|e| {
             match (e, self.config.process.timeout) {
                 (StartError::TimedOut, Some(limit)) => InitError::TimedOut { limit },
+                (StartError::Stopped, _) => InitError::Stopped,
                 (e, _) => InitError::Start(e),
             }
         })
@@ -107,7 +111,9 @@ impl Action {
         logs: &mut Logs<'_>,
     ) -> Result<Outcome, RunError> {
         let executable = resident.executable();
-        let start = self.start_of_resident().ok_or(RunError::NotInitialized)?;
+        let start = self
+            .start_of_resident(&request.stop)
+            .ok_or(RunError::NotInitialized)?;
         if resident.settle(start, logs)? == Readiness::ToBeStarted {
             let executable = Executable {
                 path: &executable,
@@ -124,7 +130,7 @@ impl Action {
             environment: Environment::default(),
             limits: &self.config.process,
             time_limit: self.time_limit(request.time_limit),
-            stop: &self.stop,
+            stop: &request.stop,
             parent: &self.parent,
             confined: self.confined.as_ref(),
             memory: start.memory,
@@ -133,7 +139,7 @@ impl Action {
         self.runner.run(activation, logs)
     }
 
-    fn start_of_resident(&self) -> Option<Start<'_>> {
+    fn start_of_resident<'a>(&'a self, stop: &'a Stop) -> Option<Start<'a>> {
         match &self.config.instance {
             InstanceKind::Process => None,
             InstanceKind::Resident(settings) => Some(Start {
@@ -141,7 +147,7 @@ impl Action {
                 limits: &self.config.process,
                 parent: &self.parent,
                 confined: self.confined.as_ref(),
-                stop: &self.stop,
+                stop,
                 memory: self
                     .memory
                     .get_or_init(MemoryGroup::of_this_process)

@@ -65,10 +65,11 @@ impl Init<'_, '_> {
     pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Ready, InitError> {
         let until = self.config.process.timeout.map(|t| Instant::now() + t);
         let code = request.code.take();
+        self.may_go_on(until)?;
         self.runner
             .preinit(&request, self.logs)
             .map_err(|e| self.hook_error("preinit", e))?;
-        self.in_time(until)?;
+        self.may_go_on(until)?;
         match code {
             None => self.keep(until),
             Some(code) => self.replace(code, &request, until),
@@ -144,7 +145,7 @@ impl Init<'_, '_> {
             .map_err(|e| ("epilogue", e))
             .and_then(|()| self.runner.build(&mut staged).map_err(|e| ("build", e)));
         hooked.map_err(|(hook, e)| self.hook_error(hook, e))?;
-        self.in_time(until)?;
+        self.may_go_on(until)?;
         if let Some(user) = config.confinement.user {
             readable::make_readable(place.dir(), user)?;
         }
@@ -241,11 +242,17 @@ impl Init<'_, '_> {
     fn hook_error(&self, hook: &'static str, source: HookError) -> InitError {
         match self.config.process.timeout {
             Some(limit) if source.is_timed_out() => InitError::TimedOut { limit },
+            // A hook that gave up for another reason meanwhile gave up because of it.
+            _ if source.is_stopped() || self.stop.is_requested() => InitError::Stopped,
             _ => InitError::Hook { hook, source },
         }
     }
 
-    fn in_time(&self, until: Option<Instant>) -> Result<(), InitError> {
+    /// Neither its stop was requested nor has it taken too long.
+    fn may_go_on(&self, until: Option<Instant>) -> Result<(), InitError> {
+        if self.stop.is_requested() {
+            return Err(InitError::Stopped);
+        }
         match (until, self.config.process.timeout) {
             (Some(until), Some(limit)) if until < Instant::now() => {
                 Err(InitError::TimedOut { limit })

@@ -46,22 +46,7 @@ impl Place {
 
     /// Where things lie in it.
     pub(crate) fn paths(&self, config: &Config) -> Paths {
-        match self {
-            Place::Staged(stage) => Paths {
-                received: stage.dir().to_path_buf(),
-                source: config.source.clone(),
-                program: config.executable.clone(),
-                built: stage.dir().to_path_buf(),
-                executable: config.executable.clone(),
-            },
-            Place::Numbered(numbered) => Paths {
-                received: numbered.dir.join(RECEIVED),
-                source: PROGRAM.into(),
-                program: PROGRAM.into(),
-                built: numbered.built(),
-                executable: PROGRAM.into(),
-            },
-        }
+        Paths::in_dir(self.dir(), config)
     }
 
     /// Records the digest of what an init brings for those that come after this process. A numbered
@@ -97,6 +82,26 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
+    /// As the instance lays them out in the directory of one init.
+    pub(crate) fn in_dir(dir: &Path, config: &Config) -> Self {
+        match config.instance {
+            InstanceKind::Process => Paths {
+                received: dir.to_path_buf(),
+                source: config.source.clone(),
+                program: config.executable.clone(),
+                built: dir.to_path_buf(),
+                executable: config.executable.clone(),
+            },
+            InstanceKind::Resident(_) => Paths {
+                received: dir.join(RECEIVED),
+                source: PROGRAM.into(),
+                program: PROGRAM.into(),
+                built: dir.join(BUILT),
+                executable: PROGRAM.into(),
+            },
+        }
+    }
+
     pub(crate) fn source(&self) -> PathBuf {
         self.received.join(&self.source)
     }

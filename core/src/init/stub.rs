@@ -13,7 +13,7 @@ use crate::error::InitError;
 
 use super::install::{NEW_STUB, sync};
 
-/// Text that stands for an action until one is initialised: see [`Action::open`](crate::Action::open).
+/// Text that stands for an action until one is initialised: see [`Config::stub`].
 ///
 /// A file is known as the stub by its whole text, or by [`Stub::MARKER`] as its second line: then
 /// it may differ, as one does that a proxy at another path wrote, and is brought up to date.
@@ -38,14 +38,23 @@ const MAX_STUB: u64 = 16 << 10;
 pub(crate) enum Put {
     /// The stub.
     Stands,
+    /// Nothing: there is no stub.
+    Nothing,
     /// Something else, which stays.
     Other,
 }
 
 /// Puts the stub where nothing stands; knows it again where an earlier start put it.
-pub(crate) fn put(config: &Config, stub: &Stub) -> Result<Put, InitError> {
+pub(crate) fn put(config: &Config) -> Result<Put, InitError> {
     let path = config.executable_path();
     let parent = config.working_dir();
+    let Some(stub) = &config.stub else {
+        return Ok(match read_start(&path, MAX_STUB) {
+            Ok(found) if Stub::is_marked(&found) => Put::Stands,
+            Err(_) if path.symlink_metadata().is_err() => Put::Nothing,
+            Ok(_) | Err(_) => Put::Other,
+        });
+    };
     if !parent.is_dir() {
         sync::make_dir(config.durability, &parent)?;
     }

@@ -21,7 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-use super::Logs;
+use super::logs::{Logs, Stream};
 use super::result::LastLine;
 use super::spawn::Child;
 use super::status::{Cause, Ended, MemoryWatch};
@@ -106,7 +106,7 @@ pub(crate) fn collect(
     };
     let looped = collecting.run(limits, stop, stdout, logs);
     if collecting.err_partial {
-        let _ = logs.stderr.write_all(b"\n");
+        logs.write(Stream::Stderr, b"\n");
     }
     let cut = collecting.cut;
     let leaves_nobody = looped.is_err() || !matches!(collecting.ending, Ending::Not);
@@ -266,7 +266,7 @@ impl Collecting<'_> {
         }
         let holders = holders::find(pipes.into_iter().flatten());
         if std::mem::take(&mut self.err_partial) {
-            let _ = logs.stderr.write_all(b"\n");
+            logs.write(Stream::Stderr, b"\n");
         }
         logs.note(format_args!(
             "{holders}, {:.1} s after the action itself has exited; it is not waited for any longer",
@@ -290,7 +290,9 @@ impl Collecting<'_> {
     ) -> Result<impl Iterator<Item = (Source, PollFlags)> + use<>, RunError> {
         let (readable, writable) = (PollFlags::IN, PollFlags::OUT);
         let exit = self.exit.as_ref().filter(|_| self.exited.is_none());
-        let stop = Some(stop.as_fd()).filter(|_| matches!(self.ending, Ending::Not));
+        let stop = stop
+            .descriptor()
+            .filter(|_| matches!(self.ending, Ending::Not));
         let watched = [
             (Source::Out, self.out.as_ref().map(AsFd::as_fd), readable),
             (Source::Err, self.err.as_ref().map(AsFd::as_fd), readable),
@@ -324,7 +326,7 @@ impl Collecting<'_> {
         match source {
             Source::Out => {
                 if read(&mut self.out, &mut self.chunk)? {
-                    stdout.push(&self.chunk, logs.stdout);
+                    stdout.push(&self.chunk, &mut logs.stdout());
                     self.heard(0);
                 }
                 // A result may stand now; at the end of stdout none can come.
@@ -334,7 +336,7 @@ impl Collecting<'_> {
             }
             Source::Err => {
                 if read(&mut self.err, &mut self.chunk)? {
-                    let _ = logs.stderr.write_all(&self.chunk);
+                    logs.write(Stream::Stderr, &self.chunk);
                     self.err_partial = !self.chunk.ends_with(b"\n");
                     self.heard(1);
                 }

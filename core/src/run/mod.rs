@@ -5,12 +5,12 @@ pub(crate) mod confine;
 pub(crate) mod diagnose;
 pub mod env;
 mod hints;
+pub mod logs;
 pub mod result;
 pub(crate) mod spawn;
 pub mod status;
 pub mod stop;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,31 +22,12 @@ use collect::{Collected, Cut, Limits};
 use confine::Confined;
 use env::Environment;
 use hints::Hints;
+pub use logs::Logs;
+use logs::Stream;
 use result::{LastLine, Line};
 use spawn::{Parent, Program};
 use status::MemoryGroup;
 use stop::Stop;
-
-/// Where the two log streams of an activation or an init go, as bytes, as they come.
-///
-/// Errors of a sink are ignored: a log that nobody can take any more must not break the action.
-/// A sink that blocks slows the action down.
-pub struct Logs<'a> {
-    /// What the action wrote to stdout, without the result.
-    pub stdout: &'a mut dyn Write,
-    /// What the action wrote to stderr.
-    pub stderr: &'a mut dyn Write,
-}
-
-impl Logs<'_> {
-    /// One line of the proxy's own, on stderr, where it stands apart from the action's output.
-    pub fn note(&mut self, line: impl std::fmt::Display) {
-        // One write, so that the line is whole even where the sink is shared.
-        let _ = self
-            .stderr
-            .write_all(format!("actionproxy: {line}\n").as_bytes());
-    }
-}
 
 /// One activation, ready to run: what [`ActionRunner::run`](crate::ActionRunner::run) is given.
 pub struct Activation<'a> {
@@ -83,6 +64,27 @@ impl Activation<'_> {
     /// The environment of the process.
     pub fn environment(&mut self) -> &mut Environment {
         &mut self.environment
+    }
+
+    /// The directory that the process runs in.
+    pub fn working_dir(&self) -> &Path {
+        &self.working_dir
+    }
+
+    /// What a process may cost, as configured.
+    pub fn limits(&self) -> &ProcessLimits {
+        self.limits
+    }
+
+    /// How long this run may take from now on: the shorter of the configured limit and its own.
+    pub fn time_limit(&self) -> Option<TimeLimit> {
+        self.time_limit
+    }
+
+    /// What ends this run. One that is not [`execute`](Self::execute)d has to look for it itself, and
+    /// is then [`RunError::Stopped`].
+    pub fn stop(&self) -> &Stop {
+        self.stop
     }
 
     /// Starts the executable in a process group of its own, feeds it the argument, hands its
@@ -137,13 +139,13 @@ impl Activation<'_> {
             logs,
         );
         let printed_nothing = last_line.is_empty();
-        let line = last_line.finish(logs.stdout);
+        let line = last_line.finish(&mut logs.stdout());
         let Collected { ended, cause, .. } = match collected {
             Ok(collected) if collected.cut.is_none() => collected,
             cut_short => {
                 // What was held back is no result any more, but it is not lost either.
                 if let Line::Candidate(candidate) = &line {
-                    write_line(logs.stdout, &candidate.line);
+                    write_line(logs, &candidate.line);
                 }
                 return Err(match (cut_short?.cut, self.time_limit) {
                     (Some(Cut::TimedOut), Some(limit)) => RunError::TimedOut { limit },
@@ -170,7 +172,7 @@ impl Activation<'_> {
                     return Ok(Outcome { result, ended });
                 }
                 Err(bad) => {
-                    write_line(logs.stdout, &bad.line);
+                    write_line(logs, &bad.line);
                     bad.reason
                 }
             },
@@ -197,10 +199,10 @@ enum CommandLine {
     TooShort,
 }
 
-/// Writes `line` and the newline that it may lack; nothing for an empty line.
-fn write_line(sink: &mut dyn Write, line: &[u8]) {
-    let _ = sink.write_all(line);
+/// Writes `line` to stdout, and the newline that it may lack; nothing for an empty line.
+fn write_line(logs: &mut Logs<'_>, line: &[u8]) {
+    logs.write(Stream::Stdout, line);
     if !line.is_empty() && !line.ends_with(b"\n") {
-        let _ = sink.write_all(b"\n");
+        logs.write(Stream::Stdout, b"\n");
     }
 }

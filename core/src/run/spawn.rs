@@ -291,11 +291,11 @@ mod tests {
     use rustix::event::{EventfdFlags, eventfd};
 
     use super::*;
-    use crate::run::Logs;
     use crate::run::collect::{Limits, collect};
+    use crate::run::logs::Logs;
     use crate::run::result::{LastLine, Line};
     use crate::run::status::Ended;
-    use crate::run::stop::Stop;
+    use crate::run::stop::NEVER;
 
     #[test]
     fn a_descriptor_that_is_always_ready_is_not_taken_for_an_exit() {
@@ -329,13 +329,9 @@ mod tests {
             fs::write(path.join("go"), "").unwrap();
         });
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let mut logs = Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
+        let mut logs = Logs::new(&mut stdout, &mut stderr);
         let mut line = LastLine::new(100);
-        let stop = Stop::new().unwrap();
-        let collected = collect(child, b"", &limits, &stop, &mut line, &mut logs).unwrap();
+        let collected = collect(child, b"", &limits, &NEVER, &mut line, &mut logs).unwrap();
         assert_eq!(collected.ended, Ended::Exited(0));
         helper.join().unwrap();
         let line = line.finish(&mut stdout);

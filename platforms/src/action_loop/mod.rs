@@ -8,7 +8,7 @@ use actionproxy_core::{
     Fault, Greeting, InitError, Outcome, RunError, RunRequest, StartError, VerifyError, When,
 };
 
-use crate::invoker::{self, TooLate, init_request, keep_one_line, sentence};
+use crate::invoker::{self, TooLate, init_request, init_text, keep_one_line, run_text, sentence};
 use crate::message::{self, Body};
 use crate::reply::{EndOfLogs, LogLine, Reply};
 use crate::{Asked, Context, Contract, Done, Endpoint, Moment, Purpose, Request, Task};
@@ -118,7 +118,7 @@ impl ActionLoop {
     }
 
     fn failed_init(&self, error: &InitError) -> Reply {
-        let note = || LogLine::Note(error.to_string());
+        let note = || LogLine::Note(init_text(error));
         match error {
             InitError::AlreadyInitialized => {
                 let line = LogLine::Stderr(Answer::AlreadyInitialized.to_string());
@@ -136,14 +136,15 @@ impl ActionLoop {
                 Answer::BadInit(format!("cannot decode the request: {reason}")).into()
             }
             InitError::Hook { source, .. } => self.not_built(source.to_string()),
-            error if error.fault() == Fault::Host => {
-                self.ended(with_log(Answer::HostFailed(sentence(error)), [note()]))
-            }
+            error if error.fault() == Fault::Host => self.ended(with_log(
+                Answer::HostFailed(sentence(init_text(error))),
+                [note()],
+            )),
             InitError::Start(e) => self.not_started(start_reason(e), note()),
             InitError::NoExecutable { .. } | InitError::Verify(VerifyError::Missing { .. }) => {
                 self.not_started("command exited".to_owned(), note())
             }
-            error => self.not_built(error.to_string()),
+            error => self.not_built(init_text(error)),
         }
     }
 
@@ -198,12 +199,12 @@ fn failed_run(error: &RunError) -> Reply {
             ..
         } => Answer::ExitedBefore,
         RunError::TimedOut { .. } | RunError::Stopped | RunError::ResultTooLarge { .. } => {
-            Answer::RunStopped(sentence(error))
+            Answer::RunStopped(sentence(run_text(error)))
         }
         RunError::BadLine { .. } | RunError::NoResult { .. } => Answer::NoResult,
-        error => Answer::HostFailed(sentence(error)),
+        error => Answer::HostFailed(sentence(run_text(error))),
     };
-    with_log(answer, [LogLine::Note(error.to_string())])
+    with_log(answer, [LogLine::Note(run_text(error))])
 }
 
 fn with_log<const N: usize>(answer: Answer, lines: [LogLine; N]) -> Reply {

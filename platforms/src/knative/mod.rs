@@ -159,14 +159,12 @@ impl Knative {
         let mut run = RunRequest::default();
         for (key, value) in activation.iter() {
             if let Some(value) = message::variable(value) {
-                run.env
-                    .push((format!("__OW_{}", key.to_uppercase()), value));
+                run.env.set(format!("__OW_{}", key.to_uppercase()), value);
             }
         }
         let named = activation.string("action_name").ok().flatten();
         if let Some(name) = name.filter(|_| named.is_none_or(|named| named.is_empty())) {
-            run.env
-                .push(("__OW_ACTION_NAME".to_owned(), name.to_owned()));
+            run.env.set("__OW_ACTION_NAME", name);
         }
         let namespace = activation.string("namespace").ok().flatten();
         let http = value::Http {
@@ -201,11 +199,13 @@ impl Knative {
                 "The initialization was stopped: it passed its time limit of {} ms.",
                 limit.as_millis()
             )),
-            error if error.fault() == Fault::Host => Answer::HostFailed(invoker::sentence(error)),
+            error if error.fault() == Fault::Host => {
+                Answer::HostFailed(invoker::sentence(invoker::init_text(error)))
+            }
             _ => Answer::InitFailed,
         };
         let mut reply = self.reply(answer);
-        reply.logged.push(LogLine::Note(error.to_string()));
+        reply.logged.push(LogLine::Note(invoker::init_text(&error)));
         reply
     }
 
@@ -224,14 +224,14 @@ impl Knative {
                     RunError::TimedOut { .. }
                     | RunError::Stopped
                     | RunError::ResultTooLarge { .. } => {
-                        Answer::RunStopped(invoker::sentence(&error))
+                        Answer::RunStopped(invoker::sentence(invoker::run_text(&error)))
                     }
                     error if error.fault() == Fault::Host => {
-                        Answer::HostFailed(invoker::sentence(error))
+                        Answer::HostFailed(invoker::sentence(invoker::run_text(error)))
                     }
                     _ => Answer::NoResult,
                 };
-                (answer, error.to_string())
+                (answer, invoker::run_text(&error))
             }
         };
         let mut reply = self.reply(answer);

@@ -1,8 +1,8 @@
 //! The value that an action is given: what the message holds, and what HTTP says around it.
 
+use actionproxy_core::RawValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
 
 use crate::message::{self, Fields};
 

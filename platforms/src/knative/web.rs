@@ -7,9 +7,9 @@
 
 use std::borrow::Cow;
 
+use actionproxy_core::RawValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
 
 use crate::message::{self, Fields};
 use crate::reply::{LogLine, Reply};

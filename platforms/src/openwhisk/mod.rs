@@ -3,7 +3,7 @@
 
 use actionproxy_core::{Ended, Fault, InitError, Outcome, RunError, RunRequest};
 
-use crate::invoker::{self, TooLate, init_request, keep_one_line, sentence};
+use crate::invoker::{self, TooLate, init_request, init_text, keep_one_line, run_text, sentence};
 use crate::message::{self, Body};
 use crate::reply::{LogLine, Reply};
 use crate::{Asked, Context, Contract, Done, Endpoint, Moment, Purpose, Request, Task};
@@ -72,11 +72,11 @@ fn init_reply(result: Result<(), InitError>) -> Reply {
             limit.as_millis()
         )),
         error => match error.fault() {
-            Fault::Host => Answer::HostFailed(sentence(error)),
+            Fault::Host => Answer::HostFailed(sentence(init_text(error))),
             Fault::Action | Fault::Caller => Answer::InitFailed,
         },
     };
-    with_log(answer, LogLine::Note(error.to_string()))
+    with_log(answer, LogLine::Note(init_text(&error)))
 }
 
 fn run_reply(result: Result<Outcome, RunError>) -> Reply {
@@ -93,14 +93,14 @@ fn run_reply(result: Result<Outcome, RunError>) -> Reply {
     let answer = match &error {
         RunError::Verify(_) => Answer::NoBinary,
         RunError::TimedOut { .. } | RunError::Stopped | RunError::ResultTooLarge { .. } => {
-            Answer::RunStopped(sentence(&error))
+            Answer::RunStopped(sentence(run_text(&error)))
         }
         error => match error.fault() {
-            Fault::Host => Answer::HostFailed(sentence(error)),
+            Fault::Host => Answer::HostFailed(sentence(run_text(error))),
             Fault::Action | Fault::Caller => Answer::NoResult,
         },
     };
-    with_log(answer, LogLine::Note(error.to_string()))
+    with_log(answer, LogLine::Note(run_text(&error)))
 }
 
 fn with_log(answer: Answer, line: LogLine) -> Reply {
@@ -133,8 +133,7 @@ impl OpenWhisk {
         let mut run = RunRequest::default();
         for (name, raw) in metadata.iter().filter(|(name, _)| *name != skip) {
             if let Some(value) = message::variable(raw) {
-                run.env
-                    .push((format!("__OW_{}", name.to_uppercase()), value));
+                run.env.set(format!("__OW_{}", name.to_uppercase()), value);
             }
         }
         let mut logged = Vec::new();
@@ -202,12 +201,7 @@ mod tests {
         let body = "{\"value\": {\"a\":\n 1}, \"deadline\": \"5\", \"n\": 2, \"x\": null}";
         let (run, _) = run(OpenWhisk::default(), body, at(1, 0)).expect("a run");
         assert_eq!(run.argument, b"{\"a\": 1}");
-        let env: Vec<_> = run
-            .env
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
-        assert_eq!(env, [("__OW_DEADLINE", "5"), ("__OW_N", "2")]);
+        assert_eq!(run.env, [("__OW_DEADLINE", "5"), ("__OW_N", "2")].into());
         assert_eq!(run.time_limit, None);
     }
 
@@ -259,5 +253,27 @@ mod tests {
         let (status, end, body) = told(Done::Failed("It broke.".to_owned()));
         assert_eq!((status, end), (500, EndOfLogs::Sentinel));
         assert_eq!(body, "{\"error\":\"It broke.\"}");
+    }
+
+    #[test]
+    fn only_the_end_of_the_proxy_stops_what_it_began() {
+        let platform = OpenWhisk::default();
+        let reply = |done| platform.encode(done, &Context::default());
+        let stopped = reply(Done::Run(Err(RunError::Stopped)));
+        assert_eq!(
+            (stopped.status, stopped.end_of_logs),
+            (502, EndOfLogs::Sentinel)
+        );
+        let text = "{\"error\":\"The action was stopped: the proxy is shutting down.\"}";
+        assert_eq!(String::from_utf8_lossy(&stopped.body), text);
+        let line = "the action was stopped: the proxy is shutting down".to_owned();
+        assert_eq!(stopped.logged, [LogLine::Note(line)]);
+        let stopped = reply(Done::Init(Err(InitError::Stopped)));
+        assert_eq!(
+            (stopped.status, stopped.end_of_logs),
+            (502, EndOfLogs::Sentinel)
+        );
+        let line = "init was stopped: the proxy is shutting down".to_owned();
+        assert_eq!(stopped.logged, [LogLine::Note(line)]);
     }
 }

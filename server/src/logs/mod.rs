@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use actionproxy_core::{LogSink, Stream};
 use actionproxy_platforms::EndOfLogs;
 
 use crate::metrics::Metrics;
-use outlet::{Outlet, Stream};
+use outlet::Outlet;
 use turn::Turn;
 
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
@@ -82,7 +83,7 @@ impl LogStreams {
     }
 
     /// The two sinks of one activation. From `until` on they wait for no reader.
-    pub(crate) fn sinks(&self, until: Option<Instant>) -> (Sink<'_>, Sink<'_>) {
+    pub(crate) fn sinks(&self, until: Option<Instant>) -> Sinks<'_> {
         let writer = self.writers.fetch_add(1, Ordering::Relaxed);
         let sink = |stream| Sink {
             streams: self,
@@ -94,7 +95,10 @@ impl LogStreams {
                 Sharing::ByLine => Some(Lines::default()),
             },
         };
-        (sink(Stream::Stdout), sink(Stream::Stderr))
+        Sinks {
+            stdout: sink(Stream::Stdout),
+            stderr: sink(Stream::Stderr),
+        }
     }
 
     /// An activation or init begins.
@@ -117,11 +121,10 @@ impl LogStreams {
             let left_out = self.left_out[stream as usize].swap(0, Ordering::Relaxed);
             let outlet = &self.outlets[stream as usize];
             if left_out > 0 {
-                let note = format!(
-                    "actionproxy: {left_out} bytes for {} are left out: nobody read them in time\n",
-                    stream.name()
-                );
-                outlet.write_surely(note.as_bytes(), until);
+                let said = note(format_args!(
+                    "{left_out} bytes for {stream} are left out: nobody read them in time"
+                ));
+                outlet.write_surely(said.as_bytes(), until);
             }
             outlet.write_surely(lines.as_bytes(), until);
         }
@@ -129,6 +132,44 @@ impl LogStreams {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line of the proxy's own, which stands apart from the action's output on stderr.
+fn note(line: impl std::fmt::Display) -> String {
+    format!("actionproxy: {line}\n")
+}
+
+/// Both streams of one activation.
+pub(crate) struct Sinks<'a> {
+    pub stdout: Sink<'a>,
+    pub stderr: Sink<'a>,
+}
+
+impl LogSink for Sinks<'_> {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        // It takes everything, and never fails.
+        let _ = match stream {
+            Stream::Stdout => self.stdout.write_all(bytes),
+            Stream::Stderr => self.stderr.write_all(bytes),
+        };
+    }
+
+    fn note(&mut self, line: &str) {
+        self.write(Stream::Stderr, note(line).as_bytes());
+    }
+}
+
+/// Both streams on stderr, where stdout is for something else.
+pub(crate) struct AllToStderr;
+
+impl LogSink for AllToStderr {
+    fn write(&mut self, _: Stream, bytes: &[u8]) {
+        let _ = io::stderr().write_all(bytes);
+    }
+
+    fn note(&mut self, line: &str) {
+        let _ = io::stderr().write_all(note(line).as_bytes());
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use actionproxy_core::Stream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -14,29 +15,6 @@ use rustix::io::Errno;
 const PIECE: usize = 4096;
 /// A reader who takes nothing for so long, when the time is up already, is not one.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// One of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
-    Stdout,
-    Stderr,
-}
-
-impl Stream {
-    fn fd(self) -> BorrowedFd<'static> {
-        match self {
-            Stream::Stdout => rustix::stdio::stdout(),
-            Stream::Stderr => rustix::stdio::stderr(),
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        }
-    }
-}
 
 /// A stream. Its writers take turns: a second one at the same time would wait as long as the first.
 pub(super) struct Outlet {
@@ -57,7 +35,7 @@ struct State {
 
 impl Outlet {
     pub(super) fn new(stream: Stream) -> Self {
-        let is_file = rustix::fs::fstat(stream.fd())
+        let is_file = rustix::fs::fstat(descriptor(stream))
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
         Outlet {
             stream,
@@ -116,7 +94,7 @@ impl Outlet {
 
     /// How many of `bytes` were taken: all, unless `until` has passed.
     fn push(&self, bytes: &[u8], until: Option<Instant>, is_stuck: &mut bool) -> usize {
-        let fd = self.stream.fd();
+        let fd = descriptor(self.stream);
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             let piece = match until.filter(|_| self.may_wait) {
@@ -169,5 +147,12 @@ fn has_room(fd: BorrowedFd<'_>, until: Instant, is_stuck: bool) -> bool {
             // The write tells.
             Err(_) => return true,
         }
+    }
+}
+
+fn descriptor(stream: Stream) -> BorrowedFd<'static> {
+    match stream {
+        Stream::Stdout => rustix::stdio::stdout(),
+        Stream::Stderr => rustix::stdio::stderr(),
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::outlet::{Outlet, Stream};
+use actionproxy_core::Stream;
+
+use super::outlet::Outlet;
 
 /// How long the others wait for the rest of a line that is not kept back whole.
 const MAX_STALL: Duration = Duration::from_secs(10);

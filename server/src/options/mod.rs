@@ -198,7 +198,11 @@ pub(crate) fn parse(
 
     let flagged: Vec<_> = flags.iter().map(|(setting, _)| setting.flag).collect();
     let mut warnings = Vec::new();
-    let environment = config.env.clone();
+    let environment: Vec<_> = config
+        .env
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let mut options = Options::new(config);
     options.action_loop.is_served = parser
         .bin_name()

@@ -3,9 +3,8 @@
 use super::*;
 
 fn parsed(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Parsed, String> {
-    let variables = variables.iter().map(|(n, v)| (n.into(), v.into()));
     let config = Config {
-        env: variables.collect(),
+        env: variables.iter().copied().collect(),
         ..Config::default()
     };
     let arguments = ["actionproxy"].iter().chain(arguments);

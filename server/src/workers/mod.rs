@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use actionproxy_core::{Action, InitRequest, InstanceKind};
+use actionproxy_core::{Action, InitRequest, InstanceKind, Stop};
 use actionproxy_platforms::{Context, Contract, Done, Purpose, Reply, Request};
 
 use crate::logs::LogStreams;
@@ -57,13 +57,20 @@ enum Work {
     Job(Job),
 }
 
+/// What is there for the end of an activation, and of the proxy.
+pub(crate) struct End {
+    /// Ends whatever runs.
+    pub stop: Stop,
+    pub orphans: Orphans,
+}
+
 /// The worker threads and their queue.
 pub(crate) struct Workers {
     contract: Arc<dyn Contract>,
     action: RwLock<Action>,
     logs: LogStreams,
     most: usize,
-    orphans: Orphans,
+    end: End,
     /// Where somebody looks at them.
     metrics: Option<Arc<Metrics>>,
     queue: Mutex<Queue>,
@@ -110,7 +117,7 @@ impl Workers {
         action: Action,
         logs: LogStreams,
         most: usize,
-        orphans: Orphans,
+        end: End,
         metrics: Option<Arc<Metrics>>,
     ) -> io::Result<Arc<Self>> {
         // A process that outlives its activations writes between them too.
@@ -123,7 +130,7 @@ impl Workers {
             action: RwLock::new(action),
             logs,
             most,
-            orphans,
+            end,
             metrics,
             queue: Mutex::default(),
             changed: Condvar::new(),

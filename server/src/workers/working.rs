@@ -7,7 +7,7 @@ use std::sync::RwLockWriteGuard;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use actionproxy_core::{InitRequest, Logs, TimeLimit};
+use actionproxy_core::{InitRequest, Logs, Stream, TimeLimit};
 use actionproxy_platforms::{
     Asked, Done, EndOfLogs, LogLine, Moment, Purpose, Reply, Request, Task,
 };
@@ -59,7 +59,7 @@ impl Workers {
             self.logs.end(reply.end_of_logs, until);
             self.lock().running -= 1;
             job.reply_to.reply(reply);
-            self.orphans.look();
+            self.end.orphans.look();
         }
     }
 
@@ -129,11 +129,8 @@ impl Workers {
         let until = self.logs.limit_from_now(None);
         let begun = Instant::now();
         let prepared = panic::catch_unwind(AssertUnwindSafe(|| {
-            let (mut stdout, mut stderr) = self.logs.sinks(until);
-            let mut logs = Logs {
-                stdout: &mut stdout,
-                stderr: &mut stderr,
-            };
+            let mut sinks = self.logs.sinks(until);
+            let mut logs = Logs::to(&mut sinks);
             let done = self.perform(Task::Init(init), &mut logs);
             let outcome = Outcome::of(&done);
             let reply = self.own(done);
@@ -152,11 +149,8 @@ impl Workers {
 
     /// Hands on what the action writes, until there is something to do, or for so long.
     fn tend(&self, wake: &Wake, longest: Option<Duration>) {
-        let (mut stdout, mut stderr) = self.logs.sinks(None);
-        let mut logs = Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
+        let mut sinks = self.logs.sinks(None);
+        let mut logs = Logs::to(&mut sinks);
         let action = unpoisoned(self.action.read());
         if let Err(e) = action.tend(wake.as_fd(), longest, &mut logs) {
             logs.note(e);
@@ -167,11 +161,8 @@ impl Workers {
     }
 
     fn end_action(&self) {
-        let (mut stdout, mut stderr) = self.logs.sinks(self.logs.limit_from_now(None));
-        let mut logs = Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
+        let mut sinks = self.logs.sinks(self.logs.limit_from_now(None));
+        let mut logs = Logs::to(&mut sinks);
         unpoisoned(self.action.write()).end(&mut logs);
     }
 
@@ -184,11 +175,8 @@ impl Workers {
             Ok(Asked { task, .. }) => own_limit(task),
             Err(_) => None,
         });
-        let (mut stdout, mut stderr) = self.logs.sinks(until);
-        let mut logs = Logs {
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-        };
+        let mut sinks = self.logs.sinks(until);
+        let mut logs = Logs::to(&mut sinks);
         let (mut reply, outcome) = match asked {
             Ok(Asked {
                 task,
@@ -217,14 +205,16 @@ impl Workers {
     }
 
     fn perform(&self, task: Task, logs: &mut Logs<'_>) -> Done {
-        let (init, run) = match task {
+        let (mut init, run) = match task {
             Task::Run(_) if self.is_stopping() => return Done::ShuttingDown,
-            Task::Run(run) => {
+            Task::Run(mut run) => {
+                run.stop = self.end.stop.clone();
                 return Done::Run(unpoisoned(self.action.read()).run(run, logs));
             }
             Task::Init(init) => (init, None),
             Task::InitThenRun(init, run) => (init, Some(run)),
         };
+        init.stop = self.end.stop.clone();
         let mut action = unpoisoned(self.action.write());
         let raw = init
             .fields
@@ -238,7 +228,8 @@ impl Workers {
         }
         drop(queue);
         match run {
-            Some(run) if result.is_ok() => {
+            Some(mut run) if result.is_ok() => {
+                run.stop = self.end.stop.clone();
                 Done::Run(RwLockWriteGuard::downgrade(action).run(run, logs))
             }
             _ => Done::Init(result),
@@ -266,7 +257,7 @@ fn log(lines: Vec<LogLine>, logs: &mut Logs<'_>) {
         match line {
             LogLine::Note(text) => logs.note(text),
             LogLine::Stderr(text) => {
-                let _ = logs.stderr.write_all(format!("{text}\n").as_bytes());
+                logs.write(Stream::Stderr, format!("{text}\n").as_bytes());
             }
         }
     }

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use actionproxy_core::{ActionRunner, Activation, HookError, Logs, Outcome, RunError, Staged};
+use actionproxy_core::{
+    ActionRunner, Activation, HookError, Logs, Outcome, RunError, Staged, Stream,
+};
 
 struct Moody;
 
@@ -32,7 +34,7 @@ impl ActionRunner for Moody {
 }
 
 fn half_a_line(logs: &mut Logs<'_>) -> ! {
-    let _ = logs.stdout.write_all(b"half");
+    logs.write(Stream::Stdout, b"half");
     panic!("as asked");
 }
 

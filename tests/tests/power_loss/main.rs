@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use actionproxy_core::{Action, Config, NativeRunner, Stop, Stub};
+use actionproxy_core::{Action, Config, NativeRunner, Stub};
 use actionproxy_tests::files::shell;
 use actionproxy_tests::{Proxy, tools};
 use serde_json::json;
@@ -62,9 +62,9 @@ impl Judge {
         let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let root = root.expect("a directory");
         disk::write(found, root.path());
-        let config = Config::new(root.path().join("action"));
-        let stop = Stop::new().expect("a descriptor");
-        Action::open(config, NativeRunner, &self.stub, stop).expect("the directory can be used");
+        let mut config = Config::new(root.path().join("action"));
+        config.stub = Some(self.stub.clone());
+        Action::open(config, NativeRunner).expect("the directory can be used");
         disk::read(root.path())
     }
 

@@ -19,6 +19,7 @@ use super::Start;
 use crate::error::{RunError, When};
 use crate::run::Logs;
 use crate::run::collect::{self, Cut, Limits};
+use crate::run::logs::Stream;
 use crate::run::spawn::Child;
 use crate::run::status::Ended;
 use crate::run::stop::Stop;
@@ -333,7 +334,7 @@ impl Conversation {
             None => state.is_closed = true,
             Some(last) => state.is_partial = *last != b'\n',
         }
-        let _ = sink(logs, stream).write_all(&self.chunk);
+        logs.write(STREAMS[stream], &self.chunk);
         Ok(self.chunk.len())
     }
 
@@ -341,7 +342,7 @@ impl Conversation {
     fn end_lines(&mut self, logs: &mut Logs<'_>) {
         for stream in [0, 1] {
             if std::mem::take(&mut self.logs[stream].is_partial) {
-                let _ = sink(logs, stream).write_all(b"\n");
+                logs.write(STREAMS[stream], b"\n");
             }
         }
     }
@@ -366,12 +367,8 @@ enum Read {
     End,
 }
 
-fn sink<'l>(logs: &'l mut Logs<'_>, stream: usize) -> &'l mut dyn std::io::Write {
-    match stream {
-        0 => &mut *logs.stdout,
-        _ => &mut *logs.stderr,
-    }
-}
+/// The streams as they are numbered here.
+const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 /// Bytes that stand in a pipe, by either of its ends.
 fn in_pipe(pipe: &OwnedFd) -> u64 {

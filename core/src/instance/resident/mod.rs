@@ -30,6 +30,7 @@ use crate::run::Logs;
 use crate::run::collect::Cut;
 use crate::run::confine::Confined;
 use crate::run::env::Environment;
+use crate::run::logs::Stream;
 use crate::run::spawn::{Parent, Program};
 use crate::run::status::{Ended, MemoryGroup};
 use crate::run::stop::Stop;
@@ -139,10 +140,15 @@ impl Resident {
         let until = time_limit.map(|limit| Instant::now() + limit.duration());
         question.push(b'\n');
         let mut state = self.state();
+        // It may have waited here for others.
+        if start.stop.is_requested() {
+            return Err(RunError::Stopped);
+        }
         if let State::Cut = *state {
             let conversation = begin(start, &self.launch, until, logs);
             *state = State::Waiting(conversation.map_err(|e| match (e, time_limit) {
                 (StartError::TimedOut, Some(limit)) => RunError::TimedOut { limit },
+                (StartError::Stopped, _) => RunError::Stopped,
                 (e, _) => RunError::Restart(e),
             })?);
         }
@@ -246,9 +252,9 @@ fn answer(line: Vec<u8>, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
             ended: Ended::Exited(0),
         }),
         Err(bad) => {
-            let _ = logs.stderr.write_all(&bad.line);
+            logs.write(Stream::Stderr, &bad.line);
             if !bad.line.ends_with(b"\n") {
-                let _ = logs.stderr.write_all(b"\n");
+                logs.write(Stream::Stderr, b"\n");
             }
             let length = bad.line.len();
             Err(RunError::BadLine {
@@ -308,7 +314,7 @@ fn begin(
             return Ok(conversation);
         }
         Ok(Heard::Cut(Cut::TimedOut)) => StartError::TimedOut,
-        Ok(Heard::Cut(Cut::Stopped)) => failed(RunError::Stopped),
+        Ok(Heard::Cut(Cut::Stopped)) => StartError::Stopped,
         Ok(Heard::TooLong) => StartError::BadAck {
             reason: format!("it is longer than {} bytes", ack::MAX_LINE),
         },

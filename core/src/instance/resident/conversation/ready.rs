@@ -55,7 +55,7 @@ impl Conversation {
             // be written to as well.
             (exit, readable | writable),
             (stdin.filter(|_| wanted.stdin), writable),
-            (wanted.stop.map(AsFd::as_fd), readable),
+            (wanted.stop.and_then(Stop::descriptor), readable),
             (wanted.wake, readable),
         ];
         let mut fds = Vec::with_capacity(watched.len());
