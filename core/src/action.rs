@@ -28,8 +28,8 @@ pub use resident::Built;
 /// Its processes start with every signal at its default, those too that this process ignored when
 /// the action was opened or last initialised; one that it begins to ignore later, they ignore too.
 ///
-/// `init` takes it exclusively and `run` does not, so whoever shares it decides how many
-/// activations run at a time: a mutex for one, a read-write lock for more.
+/// It is `Send` and `Sync`. `init` takes it exclusively and `run` does not, so whoever shares it
+/// decides how many activations run at a time: a mutex for one, a read-write lock for more.
 pub struct Action {
     config: Config,
     runner: Box<dyn ActionRunner>,

@@ -510,3 +510,20 @@ fn hooks_are_tested_one_by_one_with_arguments_made_by_hand() {
         assert!(pieces.notes.is_empty(), "{:?}", pieces.notes);
     }
 }
+
+#[test]
+fn everything_may_be_shared_by_threads_and_sent_to_them() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Action>();
+    shared::<Config>();
+    shared::<InitRequest>();
+    shared::<RunRequest>();
+    shared::<Outcome>();
+    shared::<InitError>();
+    shared::<RunError>();
+    shared::<HookError>();
+    shared::<VerifyError>();
+    shared::<Environment>();
+    shared::<Stop>();
+    shared::<Rehearsal>();
+}

@@ -295,6 +295,7 @@ fn code_without_an_executable_is_run_by_the_images_and_not_by_an_earlier_inits()
         let mut config = Config::new(dir.path());
         config.source = "data".into();
         config.reinit = actionproxy_core::Reinit::Allow;
+        config.stub = Some(Stub(String::new()));
         Action::open(config, NativeRunner).expect("a directory")
     };
     let program = |code: &str| InitRequest {
