@@ -120,6 +120,20 @@ const COMMANDS: &[(&str, RunBy)] = &[
         ),
     ),
     (
+        "cargo run -p actionproxy-core --example socket_invoker",
+        File(
+            "tests/tests/examples.rs",
+            "fn the_socket_invoker_runs_several_actions_at_once_and_cancels_one",
+        ),
+    ),
+    (
+        "cargo run -p actionproxy-core --example c_action",
+        File(
+            "tests/tests/examples.rs",
+            "fn the_c_action_is_built_by_a_hook_of_core",
+        ),
+    ),
+    (
         "cargo run --example c_runtime",
         File(
             "tests/tests/examples.rs",
