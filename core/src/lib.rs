@@ -30,15 +30,18 @@
 
 mod action;
 mod compiler;
-pub mod config;
+mod config;
 pub mod confinement;
 mod digest;
-pub mod error;
+mod error;
+// Public for fuzzing, benchmarks and the other crates of this workspace; no part of the interface.
+#[doc(hidden)]
 pub mod init;
 mod instance;
 pub mod limits;
-pub mod message;
+mod message;
 mod rehearsal;
+#[doc(hidden)]
 pub mod run;
 mod runner;
 
@@ -51,6 +54,7 @@ pub use config::{
 pub use confinement::Confinement;
 pub use digest::Digest;
 pub use error::{Fault, HookError, InitError, RunError, SpawnStep, StartError, VerifyError, When};
+pub use init::contents::Contents;
 pub use init::stub::Stub;
 pub use init::verify::Executable;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
