@@ -44,6 +44,7 @@ pub(crate) fn serve(
 ) -> Result<ExitCode, String> {
     // First of all: who connects from now on waits, and is not refused.
     let listeners = listen(&options)?;
+    let operator_listener = listen_for_operator(&options)?;
     process::bound_kept_memory();
     process::keep_descriptors_from_actions();
     // Before there is another thread: a signal must find its handler.
@@ -60,7 +61,7 @@ pub(crate) fn serve(
     let own_dir = choose_action_dir(&mut options)?;
     let stop = Stop::new().map_err(|e| format!("failed to start: {}", explained(&e)))?;
     let action = open_action(&options, runner)?;
-    announce(&options, &listeners, own_dir.as_ref());
+    let places = announcement(&options, &listeners, own_dir.as_ref());
     let metrics = options.operator_port.map(|_| Arc::<Metrics>::default());
     let end = End {
         stop: stop.clone(),
@@ -74,18 +75,20 @@ pub(crate) fn serve(
     let _ = coroutines.join();
     let server = Server::start(listeners, Arc::new(port), limits(&options))
         .map_err(|e| format!("failed to start: {}", explained(&e)))?;
-    if let (Some(port), Some(metrics)) = (options.operator_port, metrics) {
-        let (workers, server) = (Arc::clone(&workers), Arc::clone(&server));
-        let action_dir = options.config.action_dir.clone();
+    let mut servers = vec![Arc::clone(&server)];
+    if let (Some(listener), Some(metrics)) = (operator_listener, metrics) {
         let operator = Operator {
-            workers,
-            server,
+            workers: Arc::clone(&workers),
+            server: Arc::clone(&server),
             metrics,
-            action_dir,
+            action_dir: options.config.action_dir.clone(),
         };
-        start_operator(operator, SocketAddr::new(options.host, port))?;
+        servers.push(start_operator(operator, listener, &options)?);
     }
     let ending = Ending::prepare(&options, &server, &workers, stop)?;
+    // From here on nothing fails that a start needs.
+    places.iter().for_each(note);
+    servers.iter().for_each(|server| server.open());
 
     let first = shutdown.wait(&ending.finished);
     // In this order: the reply to a run that waits is the last of its connection.
@@ -120,18 +123,33 @@ fn listen(options: &Options) -> Result<Vec<Listener>, String> {
     listener.map(|listener| vec![listener])
 }
 
-/// Only where it cannot be known otherwise, and to a person: in a container these logs are the first
-/// activation's.
-fn announce(options: &Options, listeners: &[Listener], own_dir: Option<&OwnDir>) {
+/// The operator's port, where one is asked for.
+fn listen_for_operator(options: &Options) -> Result<Option<Listener>, String> {
+    let Some(port) = options.operator_port else {
+        return Ok(None);
+    };
+    let address = SocketAddr::new(options.host, port);
+    let listener = Listener::tcp(address).map_err(|e| {
+        let e = explained(&e);
+        format!("failed to listen on {address}, the operator's port: {e}")
+    })?;
+    Ok(Some(listener))
+}
+
+/// What is said of where it listens. Only where that cannot be known otherwise, and to a person: in a
+/// container these logs are the first activation's.
+fn announcement(
+    options: &Options,
+    listeners: &[Listener],
+    own_dir: Option<&OwnDir>,
+) -> Vec<String> {
     let is_chosen_here = own_dir.is_some() || (options.port == 0 && options.listen == Listen::Tcp);
-    if is_chosen_here || io::stderr().is_terminal() {
-        let dir = options.config.action_dir.display();
-        for listener in listeners {
-            note(format_args!(
-                "listening on {listener}, action directory {dir}"
-            ));
-        }
+    if !is_chosen_here && !io::stderr().is_terminal() {
+        return Vec::new();
     }
+    let dir = options.config.action_dir.display();
+    let line = |listener| format!("listening on {listener}, action directory {dir}");
+    listeners.iter().map(line).collect()
 }
 
 fn start_workers(
@@ -153,14 +171,17 @@ fn start_workers(
         .map_err(|e| format!("failed to start a thread: {}", explained(&e)))
 }
 
-fn start_operator(operator: Operator, address: SocketAddr) -> Result<(), String> {
-    operator.start(address).map_err(|e| {
-        let e = explained(&e);
-        format!("failed to listen on {address}, the operator's port: {e}")
-    })?;
+fn start_operator(
+    operator: Operator,
+    listener: Listener,
+    options: &Options,
+) -> Result<Arc<Server>, String> {
+    let server = operator
+        .start(listener, options.idle_timeout)
+        .map_err(|e| format!("failed to serve the operator's port: {}", explained(&e)))?;
     // Once more, for what the library opened.
     process::keep_descriptors_from_actions();
-    Ok(())
+    Ok(server)
 }
 
 fn limits(options: &Options) -> Limits {
@@ -248,7 +269,7 @@ fn most_connections(options: &Options) -> usize {
         1
     };
     let room = limit.map_or(usize::MAX, |limit| {
-        // Each port its own: the library behind the operator's does not survive being without.
+        // Each port its own.
         let for_operator = options
             .operator_port
             .map_or(0, |_| operator::most_connections());

@@ -55,7 +55,7 @@ pub(crate) struct Server {
     listeners: Vec<Listener>,
     /// Watches the listeners, and the connections that are kept.
     epoll: OwnedFd,
-    /// No descriptor was left for a connection; accepting waits.
+    /// Accepting waits: for the beginning, or since no descriptor was left for a connection.
     is_paused: AtomicBool,
     /// From now on each reply is the last of its connection.
     is_closing: AtomicBool,
@@ -64,7 +64,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins to accept.
+    /// Makes ready to accept, which [`open`](Self::open) begins.
     ///
     /// # Errors
     /// There is no thread, descriptor or memory for it.
@@ -75,7 +75,7 @@ impl Server {
     ) -> io::Result<Arc<Self>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (listener, id) in listeners.iter().zip(FIRST_LISTENER..) {
-            epoll::add(&epoll, listener, data(id), epoll::EventFlags::IN)?;
+            epoll::add(&epoll, listener, data(id), epoll::EventFlags::empty())?;
         }
         let itself: Arc<Mutex<Weak<Server>>> = Arc::default();
         let watched = Arc::clone(&itself);
@@ -92,7 +92,7 @@ impl Server {
             budget: Budget::new(limits.max_body.saturating_mul(2).max(64 << 20)),
             listeners,
             epoll,
-            is_paused: AtomicBool::new(false),
+            is_paused: AtomicBool::new(true),
             is_closing: AtomicBool::new(false),
             exchanges: Mutex::new(0),
             exchanged: Condvar::new(),
@@ -101,6 +101,11 @@ impl Server {
         let polling = Arc::clone(&server);
         coroutine::spawn(move || polling.poll())?;
         Ok(server)
+    }
+
+    /// Begins to accept. Who has connected before waits in the kernel.
+    pub(crate) fn open(&self) {
+        self.go_on_accepting();
     }
 
     /// From now on each reply is the last of its connection, and a request of which more is to come

@@ -1,10 +1,13 @@
 //! The operator's port: health, readiness and metrics.
 
+mod clients;
+mod port;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use actionproxy_tests::proxy::free_address;
-use actionproxy_tests::{Answer, Connection, Proxy, binary, eventually, request, tools};
+use actionproxy_tests::{Answer, Connection, Proxy, eventually, request, tools};
 use rustix::process::Signal;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -21,10 +24,6 @@ fn start(arguments: &[&str]) -> (Proxy, SocketAddr) {
         .iter()
         .fold(builder, |b, argument| b.arg(argument));
     let proxy = builder.start();
-    // It listens a moment after the port of activations, on which the proxy was seen to answer.
-    eventually("the operator's port to be open", || {
-        Connection::open(operator).ok()
-    });
     (proxy, operator)
 }
 
@@ -42,36 +41,6 @@ fn metric(page: &str, name: &str) -> f64 {
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let value = line.unwrap_or_else(|| panic!("no {name} in\n{page}"));
     value.parse().expect("a number")
-}
-
-#[test]
-fn there_is_no_such_port_unless_it_is_asked_for() {
-    let proxy = Proxy::start();
-    let pid = proxy.pid().as_raw_nonzero();
-    let sockets = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the proxy is there");
-    let inodes: Vec<String> = sockets
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|link| {
-            let link = link.to_str()?.to_owned();
-            Some(
-                link.strip_prefix("socket:[")?
-                    .trim_end_matches(']')
-                    .to_owned(),
-            )
-        })
-        .collect();
-    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).expect("a table");
-    // The fourth column is the state, 0A is listening; the tenth is the inode (proc(5)).
-    let listening = table.lines().filter(|line| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        columns.get(3) == Some(&"0A")
-            && columns
-                .get(9)
-                .is_some_and(|i| inodes.contains(&(*i).into()))
-    });
-    assert_eq!(listening.count(), 1);
-    assert_eq!(proxy.get("/metrics").status, 404);
-    assert_eq!(proxy.get("/readyz").status, 404);
 }
 
 #[test]
@@ -195,98 +164,4 @@ fn prometheus_finds_nothing_wrong_with_the_metrics() {
         String::from_utf8_lossy(&said)
     );
     assert_eq!(String::from_utf8_lossy(&said), "");
-}
-
-#[test]
-fn what_it_does_not_know_is_refused() {
-    let (_proxy, operator) = start(&[]);
-    assert_eq!(get(operator, "/run").status, 404);
-    let mut connection = Connection::open(operator).expect("a connection");
-    connection
-        .send(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        .expect("sent");
-    let answer = connection.answer().expect("an answer");
-    assert_eq!(answer.status, 405);
-    assert!(
-        answer.error().contains("expected GET"),
-        "{}",
-        answer.error()
-    );
-}
-
-#[test]
-fn more_connections_than_probes_need_are_closed() {
-    let (proxy, operator) = start(&[]);
-    // Of 64 a few less: the library may not have seen yet that earlier ones have gone.
-    let mut open: Vec<_> = (0..60)
-        .map(|_| Connection::open(operator).expect("a connection"))
-        .collect();
-    for connection in &mut open {
-        connection
-            .send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .expect("sent");
-        assert_eq!(connection.answer().expect("an answer").status, 200);
-    }
-    let mut more: Vec<_> = (0..10)
-        .map(|_| Connection::open(operator).expect("taken"))
-        .collect();
-    assert!(more.pop().expect("the last").closed());
-    drop((open, more));
-    eventually("a place to be free", || {
-        let mut connection = Connection::open(operator).ok()?;
-        connection
-            .send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .ok()?;
-        connection.answer().ok()
-    });
-    assert_eq!(proxy.get("/healthz").status, 200);
-}
-
-#[test]
-fn connections_to_it_leave_the_port_of_activations_its_descriptors() {
-    if !tools::are_here(&["prlimit"]) {
-        return;
-    }
-    let operator = free_address();
-    let proxy = Proxy::builder()
-        .under(["prlimit", "--nofile=40", "--"])
-        .arg("--operator-port")
-        .arg(&operator.port().to_string())
-        .start();
-    eventually("the operator's port to be open", || {
-        Connection::open(operator).ok()
-    });
-    // Far more than there are descriptors; those over its share are closed.
-    let open: Vec<_> = (0..60).map(|_| Connection::open(operator)).collect();
-    assert_eq!(proxy.get("/healthz").status, 200);
-    let closed = open.into_iter().flatten().rev().take(20);
-    assert!(closed.into_iter().all(Connection::closed));
-    assert_eq!(proxy.get("/healthz").status, 200);
-}
-
-#[test]
-fn a_port_in_use_is_a_line_and_status_2() {
-    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let port = taken.local_addr().expect("its address").port().to_string();
-    let dir = tempfile::tempdir().expect("a directory");
-    let output = binary::command()
-        .args([
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--operator-port",
-            &port,
-        ])
-        .arg("--action-dir")
-        .arg(dir.path())
-        .output()
-        .expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().expect("a line");
-    assert!(
-        last.contains("operator's port") && last.contains(&port) && last.contains("in use"),
-        "{said}"
-    );
 }
