@@ -10,16 +10,13 @@ use super::budget::Share;
 use super::connections::{Id, Keeping, Time};
 use super::coroutine::{self, Waiter};
 use super::exchange::Exchange;
-use super::head::{Framing, Head, HeadReader};
+use super::head::{Framing, Head};
+use super::incoming::{Ended, Incoming};
 use super::refusal::Refusal;
 use super::reply::{Content, Frame, Outgoing, Persistence, Reply};
 use super::server::Server;
 use super::socket::{Received, Socket};
 
-/// Room for a head and a small body.
-const FIRST: usize = 4 << 10;
-/// Bytes of a body taken at once.
-const CHUNK: usize = 32 << 10;
 /// Bytes after which other connections have their turn.
 const TURN: usize = 4 << 20;
 /// Bytes that count as a sign of life: fewer in an idle timeout, and the connection is stuck.
@@ -37,10 +34,10 @@ pub(super) struct Connection {
     server: Arc<Server>,
     id: Id,
     socket: Socket,
-    /// What has come and is not used yet. Empty while it is kept.
-    buffer: Vec<u8>,
+    /// Empty while it is kept.
+    incoming: Incoming,
     share: Share,
-    /// Bytes of a body taken from the wire since others had their turn.
+    /// Bytes that have come since others had their turn.
     unpaused: usize,
     /// Made where a coroutine has to wait for the first time.
     waiter: Option<Waiter>,
@@ -75,7 +72,7 @@ impl Connection {
             server,
             id,
             socket,
-            buffer: Vec::new(),
+            incoming: Incoming::default(),
             unpaused: 0,
             waiter: None,
             parting: None,
@@ -124,16 +121,16 @@ impl Connection {
                 _ => Content::Whole,
             },
         };
-        let (route, mut reader) = match self.admit(&head) {
+        let (route, reader) = match self.admit(&head) {
             Ok(admitted) => admitted,
             Err(reply) => return self.reply_unread(&head, frame, reply),
         };
-        if head.expects_continue && !reader.is_done() && self.buffer.is_empty() {
+        if head.expects_continue && !reader.is_done() && self.incoming.is_empty() {
             // A client that is not told goes on by itself (RFC 9110, section 10.1.1).
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
             let _ = self.socket.send(&[IoSlice::new(interim)]);
         }
-        let body = match self.read_body(&mut reader) {
+        let body = match self.read_body(reader) {
             Ok(body) => body,
             Err(failure) => return self.fail(failure),
         };
@@ -153,82 +150,34 @@ impl Connection {
     }
 
     fn read_head(&mut self) -> Result<Head, Failure> {
-        let mut reader = HeadReader::default();
-        if !self.buffer.is_empty()
-            && let Some(head) = reader.read(&mut self.buffer)?
-        {
-            return Ok(head);
-        }
         loop {
-            self.buffer.reserve(FIRST);
-            match self.socket.receive(&mut self.buffer)? {
-                Received::Bytes => {}
-                Received::Nothing if self.buffer.is_empty() => return Err(Failure::Nothing),
-                Received::Nothing => {
-                    self.wait_for_more()?;
-                    continue;
-                }
-                Received::End if self.buffer.iter().all(|b| matches!(b, b'\r' | b'\n')) => {
-                    return Err(Failure::Gone);
-                }
-                Received::End => {
-                    // It may have been wrong before it ended: not every piece is looked at.
-                    HeadReader::default().read(&mut self.buffer)?;
-                    return Err(Failure::Refused(Refusal::Malformed(
-                        "The head of the request ended early.".to_owned(),
-                    )));
-                }
-            }
-            if let Some(head) = reader.read(&mut self.buffer)? {
+            if let Some(head) = self.incoming.read_head()? {
                 return Ok(head);
+            }
+            match self.receive()? {
+                Received::Bytes => {}
+                Received::Nothing if self.incoming.is_empty() => return Err(Failure::Nothing),
+                Received::Nothing => self.wait_for_more()?,
+                Received::End => return Err(self.end()),
             }
         }
     }
 
-    /// Memory grows with what comes, not with what is announced.
-    fn read_body(&mut self, reader: &mut BodyReader) -> Result<Vec<u8>, Failure> {
-        let mut body = Vec::new();
-        if reader.left().is_some() {
-            body = std::mem::take(&mut self.buffer);
-            self.buffer = reader.take_whole(&mut body, 0);
-        }
-        let mut unnoted = 0;
-        while !reader.is_done() {
-            let before = body.len();
-            let received = match reader.left() {
-                Some(left) => {
-                    let room = body.len().max(CHUNK);
-                    body.reserve_exact(usize::try_from(left).map_or(room, |left| left.min(room)));
-                    let received = self.socket.receive(&mut body)?;
-                    self.unpaused += body.len() - before;
-                    self.buffer = reader.take_whole(&mut body, before);
-                    received
-                }
-                None => self.read_chunked(reader, &mut body)?,
-            };
-            match received {
-                Received::Bytes => {}
-                Received::Nothing => self.wait_for_more()?,
-                Received::End => {
-                    let text = match reader.left() {
-                        Some(left) => format!(
-                            "The body ended early: expected {} bytes, found {}.",
-                            body.len() as u64 + left,
-                            body.len()
-                        ),
-                        None => "The chunked body ended early.".to_owned(),
-                    };
-                    return Err(Failure::Refused(Refusal::Malformed(text)));
-                }
-            }
-            if !self.share.set(body.len() as u64) {
+    fn read_body(&mut self, reader: BodyReader) -> Result<Vec<u8>, Failure> {
+        self.incoming.begin_body(reader);
+        let mut noted = 0;
+        loop {
+            let is_whole = self.incoming.read_body()?;
+            let length = self.incoming.body_length();
+            if !self.share.set(length as u64) {
                 return Err(Failure::Refused(Refusal::Overloaded));
             }
-            let read = body.len() - before;
-            unnoted += read;
-            if unnoted >= SIGN_OF_LIFE {
+            if is_whole {
+                return Ok(self.incoming.take_body());
+            }
+            if length - noted >= SIGN_OF_LIFE {
                 self.server.connections.note_moving(self.id);
-                unnoted = 0;
+                noted = length;
             }
             if self.unpaused >= TURN {
                 self.unpaused = 0;
@@ -237,27 +186,29 @@ impl Connection {
                 // One that always has bytes never waits, and its bytes need not be a body's.
                 self.check_time()?;
             }
-        }
-        Ok(body)
-    }
-
-    /// Takes what is there of a chunked body; where nothing is, what comes.
-    fn read_chunked(
-        &mut self,
-        reader: &mut BodyReader,
-        body: &mut Vec<u8>,
-    ) -> Result<Received, Failure> {
-        if self.buffer.is_empty() {
-            self.buffer.reserve(CHUNK);
-            let received = self.socket.receive(&mut self.buffer)?;
-            if received != Received::Bytes {
-                return Ok(received);
+            match self.receive()? {
+                Received::Bytes => {}
+                Received::Nothing => self.wait_for_more()?,
+                Received::End => return Err(self.end()),
             }
         }
-        let taken = reader.take_chunked(&self.buffer, body)?;
-        self.buffer.drain(..taken);
-        self.unpaused += taken;
-        Ok(Received::Bytes)
+    }
+
+    fn receive(&mut self) -> io::Result<Received> {
+        let room = self.incoming.room();
+        let before = room.len();
+        let received = self.socket.receive(room);
+        self.unpaused += room.len() - before;
+        received
+    }
+
+    /// What becomes of a request of which nothing more comes.
+    fn end(&mut self) -> Failure {
+        match self.incoming.end() {
+            Ok(Ended::Between) => Failure::Gone,
+            Ok(Ended::Inside(text)) => Failure::Refused(Refusal::Malformed(text)),
+            Err(refusal) => Failure::Refused(refusal),
+        }
     }
 
     /// Waits for more of a request, unless connections are being closed.
@@ -323,7 +274,7 @@ impl Connection {
             // One that waits for `100 Continue` must not be told to go on only to be ignored.
             Framing::Length(0..=MAX_SKIPPED) if !head.expects_continue => {
                 match BodyReader::new(head.framing, MAX_SKIPPED) {
-                    Ok(mut reader) => self.read_body(&mut reader).map(drop),
+                    Ok(reader) => self.read_body(reader).map(drop),
                     Err(refusal) => Err(Failure::Refused(refusal)),
                 }
             }
@@ -369,9 +320,9 @@ impl Connection {
     pub(super) fn next(mut self) {
         self.share.clear();
         self.waiter = None;
-        if self.buffer.is_empty() {
+        if self.incoming.is_empty() {
             // An idle connection holds no buffer.
-            self.buffer = Vec::new();
+            self.incoming = Incoming::default();
             let server = Arc::clone(&self.server);
             return server.keep(self, Keeping::Idle);
         }
@@ -386,7 +337,7 @@ impl Connection {
         if self.parting.is_none() {
             self.socket.finish();
             self.parting = Some(Instant::now());
-            self.buffer = Vec::new();
+            self.incoming = Incoming::default();
             self.share.clear();
             self.waiter = None;
         }

@@ -2,7 +2,7 @@
 //! server reads a stream.
 
 use super::body::BodyReader;
-use super::head::{Framing, HeadReader};
+use super::incoming::{Ended, Incoming};
 use super::refusal::Refusal;
 
 /// A request as the server reads it.
@@ -37,9 +37,9 @@ pub fn requests<'p>(
 ) -> (Vec<Decoded>, End) {
     let mut requests = Vec::new();
     let mut pieces = pieces.into_iter();
-    let mut buffer = Vec::new();
+    let mut incoming = Incoming::default();
     loop {
-        match request(&mut buffer, &mut pieces, max_body) {
+        match request(&mut incoming, &mut pieces, max_body) {
             Ok(Ok(request)) => requests.push(request),
             Ok(Err(end)) => return (requests, end),
             Err(refusal) => return (requests, End::Refused(refusal.status())),
@@ -48,45 +48,22 @@ pub fn requests<'p>(
 }
 
 fn request<'p>(
-    buffer: &mut Vec<u8>,
+    incoming: &mut Incoming,
     pieces: &mut impl Iterator<Item = &'p [u8]>,
     max_body: u64,
 ) -> Result<Result<Decoded, End>, Refusal> {
-    let mut reader = HeadReader::default();
     let head = loop {
-        if !buffer.is_empty()
-            && let Some(head) = reader.read(buffer)?
-        {
+        if let Some(head) = incoming.read_head()? {
             break head;
         }
-        match pieces.next() {
-            Some(piece) => buffer.extend_from_slice(piece),
-            None if buffer.iter().all(|b| matches!(b, b'\r' | b'\n')) => {
-                return Ok(Err(End::Between));
-            }
-            None => {
-                // As a connection does it: not every piece was looked at.
-                HeadReader::default().read(buffer)?;
-                return Ok(Err(End::Inside));
-            }
+        if let Err(end) = more(incoming, pieces)? {
+            return Ok(Err(end));
         }
     };
-    let mut reader = BodyReader::new(head.framing, max_body)?;
-    let mut body = Vec::new();
-    while !reader.is_done() {
-        if buffer.is_empty() {
-            match pieces.next() {
-                Some(piece) => buffer.extend_from_slice(piece),
-                None => return Ok(Err(End::Inside)),
-            }
-        }
-        if head.framing == Framing::Chunked {
-            let taken = reader.take_chunked(buffer, &mut body)?;
-            buffer.drain(..taken);
-        } else {
-            let before = body.len();
-            body.append(buffer);
-            *buffer = reader.take_whole(&mut body, before);
+    incoming.begin_body(BodyReader::new(head.framing, max_body)?);
+    while !incoming.read_body()? {
+        if let Err(end) = more(incoming, pieces)? {
+            return Ok(Err(end));
         }
     }
     Ok(Ok(Decoded {
@@ -96,6 +73,21 @@ fn request<'p>(
             .fields()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        body,
+        body: incoming.take_body(),
     }))
+}
+
+/// Brings the next piece, or the end.
+fn more<'p>(
+    incoming: &mut Incoming,
+    pieces: &mut impl Iterator<Item = &'p [u8]>,
+) -> Result<Result<(), End>, Refusal> {
+    let Some(piece) = pieces.next() else {
+        return Ok(Err(match incoming.end()? {
+            Ended::Between => End::Between,
+            Ended::Inside(_) => End::Inside,
+        }));
+    };
+    incoming.room().extend_from_slice(piece);
+    Ok(Ok(()))
 }

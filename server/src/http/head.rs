@@ -109,6 +109,9 @@ impl HeadReader {
     /// What cannot become a request.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Head>, Refusal> {
         let new = buffer.get(self.searched..).unwrap_or_default();
+        if new.is_empty() {
+            return Ok(None);
+        }
         self.searched = buffer.len();
         let is_due = buffer.len() <= 1024
             || buffer.len() >= 2 * self.looked_at

@@ -22,6 +22,7 @@ mod coroutine;
 pub(crate) mod decode;
 mod exchange;
 mod head;
+mod incoming;
 pub(crate) mod listener;
 mod refusal;
 mod reply;
