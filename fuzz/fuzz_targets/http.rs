@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 const MAX_BODY: usize = 9_000;
 const MAX_HEAD: usize = 64 << 10;
 const MAX_FIELDS: usize = 128;
-const MAX_LINE: usize = 16 << 10;
+const MAX_BESIDE: usize = 16 << 10;
 
 fuzz_target!(|data: &[u8]| {
     // The first byte says how the rest is cut.
@@ -359,8 +359,9 @@ fn read_body(reader: &mut Reader<'_>, framing: &Framing) -> Result<Vec<u8>, Wron
         return Ok(bytes.to_vec());
     }
     let mut body = Vec::new();
+    let mut extensions = 0;
     loop {
-        let size = read_size(reader, body.len())?;
+        let size = read_size(reader, body.len(), &mut extensions)?;
         if size == 0 {
             break;
         }
@@ -377,7 +378,11 @@ fn read_body(reader: &mut Reader<'_>, framing: &Framing) -> Result<Vec<u8>, Wron
 }
 
 /// A size and its extensions, to the end of the line.
-fn read_size(reader: &mut Reader<'_>, before: usize) -> Result<usize, Wrong> {
+fn read_size(
+    reader: &mut Reader<'_>,
+    before: usize,
+    extensions: &mut usize,
+) -> Result<usize, Wrong> {
     let mut digits = String::new();
     let mut behind = loop {
         let byte = reader.next()?;
@@ -396,10 +401,12 @@ fn read_size(reader: &mut Reader<'_>, before: usize) -> Result<usize, Wrong> {
     if size > (MAX_BODY - before) as u64 {
         return Err(Wrong::Status(413));
     }
-    let mut room = MAX_LINE;
     let mut count = || {
-        room = room.checked_sub(1).ok_or(BAD)?;
-        Ok(())
+        *extensions += 1;
+        match *extensions > before + MAX_BESIDE {
+            true => Err(BAD),
+            false => Ok(()),
+        }
     };
     if b" \t".contains(&behind) {
         loop {
@@ -426,7 +433,7 @@ fn read_size(reader: &mut Reader<'_>, before: usize) -> Result<usize, Wrong> {
 
 /// To the empty line behind them.
 fn read_trailers(reader: &mut Reader<'_>) -> Result<(), Wrong> {
-    let mut room = MAX_LINE;
+    let mut room = MAX_BESIDE;
     loop {
         let mut in_name = true;
         let mut length = 0;

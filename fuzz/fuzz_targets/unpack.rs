@@ -48,9 +48,18 @@ fuzz_target!(|data: &[u8]| {
     let content = fs::read_to_string(dir.path().join("outside")).expect("a file");
     assert_eq!(content, "untouched");
     let mut spent = (0, 0);
-    look(&stage, &stage.canonicalize().expect("a path"), 0, &mut spent, unpacked.is_ok());
+    look(
+        &stage,
+        &stage.canonicalize().expect("a path"),
+        0,
+        &mut spent,
+        unpacked.is_ok(),
+    );
     if matches!(form, Form::Zip | Form::TarGz) {
-        assert!(spent.0 <= LIMITS.max_entries + LIMITS.max_depth as u64, "{spent:?}");
+        assert!(
+            spent.0 <= LIMITS.max_entries + LIMITS.max_depth as u64,
+            "{spent:?}"
+        );
         assert!(spent.1 <= LIMITS.max_bytes, "{spent:?}");
     }
 });

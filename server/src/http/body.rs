@@ -7,8 +7,9 @@
 use super::head::Framing;
 use super::refusal::Refusal;
 
-/// Bytes of extensions of one chunk, and of all trailers.
-const MAX_LINE: usize = 16 << 10;
+/// Bytes of all trailers, and of all extensions beside one for each byte of data: signatures of chunks
+/// pass, and nobody keeps a connection busy with a body that does not grow.
+const MAX_BESIDE: usize = 16 << 10;
 
 /// Reads one body.
 #[derive(Debug)]
@@ -17,8 +18,10 @@ pub(super) struct BodyReader {
     limit: u64,
     /// The size of the present chunk as far as it is read, or what is left of it.
     left: u64,
-    /// Digits of a size, or bytes of extensions or trailers.
+    /// Digits of a size, or bytes of trailers.
     count: usize,
+    /// Bytes of extensions of all chunks.
+    extensions: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,7 @@ impl BodyReader {
             limit,
             left,
             count: 0,
+            extensions: 0,
         })
     }
 
@@ -148,11 +152,11 @@ impl BodyReader {
                 }
             }
             (State::Size, _) => return Err(bad("a size in hexadecimal digits", byte)),
-            (State::Space, b' ' | b'\t') => self.counted(State::Space)?,
+            (State::Space, b' ' | b'\t') => self.extended(State::Space, length)?,
             (State::Space, b';') => State::Extension,
             (State::Space, _) => return Err(bad("a semicolon behind a size and a space", byte)),
             (State::Extension, b'\r') => State::SizeEnd,
-            (State::Extension, _) if is_text(byte) => self.counted(State::Extension)?,
+            (State::Extension, _) if is_text(byte) => self.extended(State::Extension, length)?,
             (State::Extension, _) => return Err(bad("text in an extension", byte)),
             (State::SizeEnd, b'\n') => {
                 self.count = 0;
@@ -186,9 +190,21 @@ impl BodyReader {
 
     fn counted(&mut self, next: State) -> Result<State, Refusal> {
         self.count += 1;
-        if self.count > MAX_LINE {
+        if self.count > MAX_BESIDE {
             return Err(Refusal::Malformed(format!(
-                "The chunked body: expected at most {MAX_LINE} bytes of extensions or trailers."
+                "The chunked body: expected at most {MAX_BESIDE} bytes of trailers."
+            )));
+        }
+        Ok(next)
+    }
+
+    /// The same for extensions, where so much data has come.
+    fn extended(&mut self, next: State, length: u64) -> Result<State, Refusal> {
+        self.extensions += 1;
+        if self.extensions > length.saturating_add(MAX_BESIDE as u64) {
+            return Err(Refusal::Malformed(format!(
+                "The chunked body: expected at most {MAX_BESIDE} bytes of extensions more than there \
+                 are of data."
             )));
         }
         Ok(next)
@@ -285,9 +301,26 @@ mod tests {
             let text = String::from_utf8_lossy(bad);
             assert_eq!(chunked(bad, 9), Err(400), "{text:?}");
         }
-        let endless = [b"1;".to_vec(), vec![b'a'; MAX_LINE + 1]].concat();
+        let endless = [b"1;".to_vec(), vec![b'a'; MAX_BESIDE + 1]].concat();
         let mut reader = BodyReader::new(Framing::Chunked, 9).expect("no length");
         assert!(reader.take_chunked(&endless, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn extensions_are_bounded_by_the_data_they_come_with() {
+        let read = |chunk: &str, count: usize| {
+            let mut reader = BodyReader::new(Framing::Chunked, u64::MAX).expect("no length");
+            let mut body = Vec::new();
+            let taken = reader.take_chunked(chunk.repeat(count).as_bytes(), &mut body);
+            taken.map(|_| body.len())
+        };
+        let extension = ";a".repeat(50);
+        let large = format!("64{extension}\r\n{}\r\n", "x".repeat(100));
+        assert_eq!(read(&large, 2_000).ok(), Some(200_000));
+        // The semicolon ends the size: 99 bytes each, one of them for the byte of data.
+        let small = format!("1{extension}\r\nx\r\n");
+        assert_eq!(read(&small, MAX_BESIDE / 98).ok(), Some(MAX_BESIDE / 98));
+        assert!(read(&small, MAX_BESIDE / 98 + 1).is_err());
     }
 
     #[test]
