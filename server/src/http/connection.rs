@@ -237,6 +237,7 @@ impl Connection {
         match self.server.connections.time(self.id) {
             Time::Left => Ok(()),
             Time::Up => Err(Failure::Refused(Refusal::TimedOut)),
+            Time::Needed => Err(Failure::Refused(Refusal::MadeRoom)),
         }
     }
 

@@ -76,8 +76,10 @@ enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Time {
     Left,
-    /// It has been still for too long, or its place is needed.
+    /// It has been still for too long.
     Up,
+    /// Another connection needs its place.
+    Needed,
 }
 
 /// Why a connection is kept here.
@@ -327,7 +329,9 @@ impl State {
                     false
                 }
                 Place::Moving(waker, time) => {
-                    *time = Time::Up;
+                    if *time == Time::Left {
+                        *time = Time::Up;
+                    }
                     if let Some(waker) = waker {
                         waker.wake();
                     }
@@ -347,7 +351,7 @@ impl State {
             Place::Parting(..) => Some(0),
             Place::Idle(_) => Some(1),
             Place::Moving(_, Time::Left) => Some(2),
-            Place::Moving(_, Time::Up) | Place::Working => None,
+            Place::Moving(_, Time::Up | Time::Needed) | Place::Working => None,
         };
         let first = self
             .open
@@ -359,7 +363,7 @@ impl State {
         };
         match self.open.get_mut(&id).map(|entry| &mut entry.place) {
             Some(Place::Moving(waker, time)) => {
-                *time = Time::Up;
+                *time = Time::Needed;
                 if let Some(waker) = waker {
                     waker.wake();
                 }

@@ -37,6 +37,8 @@ pub(crate) enum Refusal {
     Closing,
     /// More connections than there may be, and all of them work.
     TooManyConnections,
+    /// The rest of it has not come, and another connection needs its place.
+    MadeRoom,
     /// Another version of HTTP.
     Version(String),
 }
@@ -54,7 +56,10 @@ impl Refusal {
             Refusal::HeadTooLarge(_) => 431,
             Refusal::Failed => 500,
             Refusal::NotImplemented(_) => 501,
-            Refusal::Overloaded | Refusal::Closing | Refusal::TooManyConnections => 503,
+            Refusal::Overloaded
+            | Refusal::Closing
+            | Refusal::TooManyConnections
+            | Refusal::MadeRoom => 503,
             Refusal::Version(_) => 505,
         }
     }
@@ -106,6 +111,10 @@ impl fmt::Display for Refusal {
                 "Too many large requests at once; expected fewer, or the same one later.",
             ),
             Refusal::Closing => f.write_str("The proxy is shutting down."),
+            Refusal::MadeRoom => f.write_str(
+                "Ended before the rest of the request came, to make room for another connection; \
+                 expected fewer, or the same one later.",
+            ),
             Refusal::TooManyConnections => {
                 f.write_str("Too many connections at once; expected fewer, or the same one later.")
             }

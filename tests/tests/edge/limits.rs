@@ -57,6 +57,31 @@ fn above_the_most_connections_the_one_idle_longest_goes() {
 }
 
 #[test]
+fn one_that_goes_for_another_in_the_midst_of_a_request_is_told_why() {
+    let proxy = Proxy::builder().arg("--max-connections").arg("8").start();
+    let unread = Unread::new();
+    let begun = |bytes: &[u8]| {
+        let mut connection = proxy.connect();
+        connection.send(bytes).expect("sent");
+        unread.wait(connection.stream());
+        connection
+    };
+    let mut open: Vec<_> = (0..8)
+        .map(|n| match n % 2 {
+            0 => begun(b"POST /run HTTP/1.1\r\n"),
+            _ => begun(b"POST /run HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"),
+        })
+        .collect();
+    // The one that the start asked with may still be parting, and goes first.
+    let _more: Vec<_> = (0..2).map(|_| begun(b"POST /run HTTP/1.1\r\n")).collect();
+    let answer = open[0].answer().expect("an answer");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.error().contains("make room"), "{answer:?}");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(open[0].is_at_its_end());
+}
+
+#[test]
 fn half_closed_and_silent_connections_burn_no_processor_time() {
     let proxy = initialized();
     let half_closed: Vec<_> = (0..20)
