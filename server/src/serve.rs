@@ -109,7 +109,7 @@ pub(crate) fn serve(
 
 /// What a service manager handed over, else the socket or port that is asked for.
 fn listen(options: &Options) -> Result<Vec<Listener>, String> {
-    let inherited = Listener::inherited(|name| std::env::var(name).ok())?;
+    let inherited = Listener::inherited(|name| std::env::var_os(name))?;
     if !inherited.is_empty() {
         return Ok(inherited);
     }

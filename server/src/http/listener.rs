@@ -1,5 +1,6 @@
 //! Where connections come from: a TCP port, a Unix socket, or a listener that was handed over.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -81,21 +82,33 @@ impl Listener {
     }
 
     /// The listeners that a service manager hands over: `LISTEN_FDS` of them from descriptor 3 on,
-    /// for the process `LISTEN_PID` (sd_listen_fds(3)). None where the variables are missing or
-    /// meant for another process.
+    /// for the process `LISTEN_PID` (sd_listen_fds(3)). None where one of the variables is missing or
+    /// they are meant for another process.
     ///
     /// # Errors
-    /// One line that says what was handed over instead of listening stream sockets.
+    /// One line that says which variable makes no sense, or what was handed over instead of
+    /// listening stream sockets.
     pub(crate) fn inherited(
-        variable: impl Fn(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Vec<Self>, String> {
-        let number = |name: &str| variable(name).and_then(|value| value.parse::<RawFd>().ok());
-        let own = i32::try_from(std::process::id()).ok();
-        if number("LISTEN_PID") != own || own.is_none() {
+        let number = |name: &str, least: RawFd, what: &str| {
+            let Some(value) = variable(name) else {
+                return Ok(None);
+            };
+            let number = value.to_str().and_then(|text| text.parse().ok());
+            match number.filter(|number| *number >= least) {
+                Some(number) => Ok(Some(number)),
+                None => Err(format!("{name}: expected {what}, found {value:?}")),
+            }
+        };
+        let Some(pid) = number("LISTEN_PID", 1, "the id of a process")? else {
+            return Ok(Vec::new());
+        };
+        if u32::try_from(pid) != Ok(std::process::id()) {
             return Ok(Vec::new());
         }
-        let count = number("LISTEN_FDS").unwrap_or(0);
-        let last = FIRST_INHERITED.saturating_add(count);
+        let count = number("LISTEN_FDS", 1, "a number of listeners, at least 1")?;
+        let last = FIRST_INHERITED.saturating_add(count.unwrap_or(0));
         (FIRST_INHERITED..last).map(adopt).collect()
     }
 

@@ -15,11 +15,16 @@ use super::*;
 /// A command line that starts the proxy with `socket` as descriptor 3, as a service manager does
 /// (sd_listen_fds(3)). `pid` is what `LISTEN_PID` shall be, in the shell's words.
 fn handing_over(socket: OwnedFd, pid: &str, action_dir: &Path) -> Command {
+    handing_over_so_many(socket, "1", pid, action_dir)
+}
+
+/// The same where `LISTEN_FDS` is `count`.
+fn handing_over_so_many(socket: OwnedFd, count: &str, pid: &str, action_dir: &Path) -> Command {
     let mut command = Command::new("sh");
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    let script = format!("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID={pid} exec \"$@\"");
+    let script = format!("exec 3<&0 </dev/null; LISTEN_FDS={count} LISTEN_PID={pid} exec \"$@\"");
     command.args(["-c", &script, "sh"]).arg(binary::proxy());
     command.arg("--action-dir").arg(action_dir).stdin(socket);
     // Where it would listen if it took no notice of that socket.
@@ -47,9 +52,15 @@ fn exchange(mut connection: Connection) {
 
 /// One line on stderr, status 2.
 fn assert_refused(command: &mut Command, said: &str) {
-    let output = command.output().expect("it starts");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut proxy = Started(command.spawn().expect("it starts"));
+    let status = eventually("the proxy to end", || {
+        proxy.0.try_wait().expect("our child")
+    });
+    let mut stderr = String::new();
+    let mut pipe = proxy.0.stderr.take().expect("piped");
+    pipe.read_to_string(&mut stderr).expect("text");
+    assert_eq!(status.code(), Some(2), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(
         stderr.starts_with("actionproxy: ") && stderr.contains(said),
@@ -125,6 +136,31 @@ fn what_was_handed_over_and_is_no_listener_is_refused() {
         &mut handing_over(connection.into(), "$$", dir.path()),
         "descriptor 3",
     );
+}
+
+#[test]
+fn a_number_of_listeners_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (pid, count) in [
+        ("$$", "x"),
+        ("$$", "-1"),
+        ("$$", "0"),
+        ("$$", "\"\""),
+        ("$$", "99999999999"),
+        ("x", "1"),
+        ("-1", "1"),
+        ("\"\"", "1"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let mut command = handing_over_so_many(listener.into(), count, pid, dir.path());
+        let (name, value) = match pid {
+            "$$" => ("LISTEN_FDS", count),
+            _ => ("LISTEN_PID", pid),
+        };
+        assert_refused(&mut command, &format!("{name}: expected"));
+        let found = format!("found \"{}\"", value.trim_matches('"'));
+        assert_refused(&mut command, &found);
+    }
 }
 
 fn on_unix(path: &Path, action_dir: &Path) -> Command {
