@@ -86,6 +86,7 @@ pub(crate) fn serve(
         servers.push(start_operator(operator, listener, &options)?);
     }
     let ending = Ending::prepare(&options, &server, &workers, stop)?;
+    process::check_descriptors().map_err(|e| format!("failed to start: {}", explained(&e)))?;
     // From here on nothing fails that a start needs.
     places.iter().for_each(note);
     servers.iter().for_each(|server| server.open());

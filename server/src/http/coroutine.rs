@@ -8,6 +8,7 @@ use std::{fmt, io};
 
 use may::coroutine::Builder;
 use may::io::{CoIo, WaitIo, WaitIoWaker};
+use rustix::event::epoll;
 
 use crate::process;
 
@@ -18,6 +19,9 @@ const POOLED: usize = 2;
 
 /// The stack on which the library makes itself ready, in bytes. It needs more than 128 KiB.
 const PREPARING_STACK: usize = 512 << 10;
+
+/// Descriptors with which the library makes itself ready.
+const DESCRIPTORS: usize = 4;
 
 /// Makes coroutines possible. To be called before anything else here, and once.
 ///
@@ -64,10 +68,20 @@ pub(super) fn enter(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     started(|| unsafe { Builder::new().spawn_local(body).map(drop) })
 }
 
-/// The library panics where the kernel gives no memory for a stack, or no thread.
+/// The library panics where the kernel gives no memory for a stack, no thread or no descriptor.
 fn started(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    process::quietly(AssertUnwindSafe(start))
-        .unwrap_or_else(|_| Err(io::ErrorKind::OutOfMemory.into()))
+    process::quietly(AssertUnwindSafe(start)).unwrap_or_else(|_| Err(missing()))
+}
+
+/// What there is too little of, now that the library has let go again of what it had.
+fn missing() -> io::Error {
+    let descriptors: Result<Vec<_>, _> = (0..DESCRIPTORS)
+        .map(|_| epoll::create(epoll::CreateFlags::CLOEXEC))
+        .collect();
+    match descriptors {
+        Err(e) => e.into(),
+        Ok(_) => io::ErrorKind::OutOfMemory.into(),
+    }
 }
 
 /// Lets every other coroutine have its turn, and new events be seen: a mere yield comes back

@@ -1,6 +1,15 @@
 //! Descriptors that are the proxy's alone.
 
 use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Resource, getrlimit};
+
+/// Descriptors without which nothing can be served: of four connections, and of an init or a run.
+const NEEDED: usize = 24;
+/// With so many in all there are enough.
+const PLENTY: u64 = 256;
 
 /// Marks every descriptor but 0, 1 and 2 as not for actions, those too that the proxy was started
 /// with.
@@ -38,4 +47,21 @@ pub(crate) fn keep_descriptors_from_actions() {
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
+}
+
+/// Whether there are descriptors left for connections and actions.
+///
+/// # Errors
+/// There are not.
+pub(crate) fn check_descriptors() -> io::Result<()> {
+    if getrlimit(Resource::Nofile)
+        .current
+        .is_none_or(|limit| limit >= PLENTY)
+    {
+        return Ok(());
+    }
+    let free: Result<Vec<OwnedFd>, _> = (0..NEEDED)
+        .map(|_| rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC))
+        .collect();
+    free.map(drop).map_err(io::Error::from)
 }

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 pub(crate) use children::{Orphans, adopt_orphans, end_children, reap_orphans};
-pub(crate) use descriptors::keep_descriptors_from_actions;
+pub(crate) use descriptors::{check_descriptors, keep_descriptors_from_actions};
 pub(crate) use limits::{check_stack, fit_into_memory, warning_of_time};
 pub(crate) use memory::{bound_kept_memory, return_memory};
 pub(crate) use own_dir::OwnDir;

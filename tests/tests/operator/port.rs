@@ -71,7 +71,7 @@ fn connections_to_it_leave_the_port_of_activations_its_descriptors() {
     }
     let operator = free_address();
     let proxy = Proxy::builder()
-        .under(["prlimit", "--nofile=40", "--"])
+        .under(["prlimit", "--nofile=64", "--"])
         .arg("--operator-port")
         .arg(&operator.port().to_string())
         .start();

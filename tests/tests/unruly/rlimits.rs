@@ -2,12 +2,14 @@
 //! the way.
 
 use std::fs::{self, Permissions};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use actionproxy_tests::proxy::free_address;
 use actionproxy_tests::tools::are_here;
-use actionproxy_tests::{Builder, Proxy, binary};
+use actionproxy_tests::{Builder, Connection, Proxy, binary, request};
 use rustix::process::{Signal, geteuid, kill_process};
 use serde_json::json;
 
@@ -212,4 +214,56 @@ fn run_lives_with_limits_too() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n", "{stderr}");
     assert!(stderr.contains("failed to write the result"), "{stderr}");
     assert!(stderr.contains("(ulimit -f)"), "{stderr}");
+}
+
+#[test]
+fn with_too_few_descriptors_nothing_is_said_to_listen() {
+    let mut refusals = 0;
+    for descriptors in 6.. {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let limit = format!("ulimit -n {descriptors} || exit 3; exec \"$@\"");
+        let mut child = Command::new("sh")
+            .args(["-c", &limit, "sh"])
+            .arg(binary::proxy())
+            .args(["--host", "127.0.0.1", "--port", "0", "--action-dir"])
+            .arg(dir.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("text");
+        if let Some((_, place)) = line.split_once("listening on ") {
+            let (address, _) = place.split_once(',').expect("an address");
+            let address = address.parse().expect("an address");
+            let served = serves(address);
+            let _ = child.kill();
+            let _ = child.wait();
+            served.unwrap_or_else(|e| panic!("{descriptors} descriptors: {e}"));
+            break;
+        }
+        refusals += 1;
+        let names = format!("the limit of open files is {descriptors} (ulimit -n)");
+        assert!(line.contains(&names), "{line}");
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).expect("text");
+        assert_eq!(rest, "");
+        assert_eq!(child.wait().expect("our child").code(), Some(2));
+    }
+    assert!(refusals > 5, "{refusals}");
+}
+
+/// An init and a run beside a few idle connections.
+fn serves(address: SocketAddr) -> io::Result<()> {
+    let _idle: Vec<_> = (0..3).map(|_| Connection::open(address)).collect();
+    let init = json!({"value": {"code": OK}}).to_string();
+    for (path, body, answered) in [("/init", &*init, "OK"), ("/run", "{}", "{\"ok\":1}")] {
+        let mut connection = Connection::open(address)?;
+        connection.send(&request("POST", path, body.as_bytes()))?;
+        assert_eq!(connection.answer()?.text(), answered);
+    }
+    Ok(())
 }
