@@ -64,6 +64,11 @@ pub(super) fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
 /// # Errors
 /// There is no memory for it.
 pub(super) fn enter(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let body = || {
+        // It runs within `started` until it waits.
+        process::report_again();
+        body();
+    };
     // JUSTIFICATION, SAFETY: as for `spawn`.
     started(|| unsafe { Builder::new().spawn_local(body).map(drop) })
 }
@@ -141,5 +146,27 @@ impl Waker {
 impl fmt::Debug for Waker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Waker")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_of_what_runs_at_once_is_reported() {
+        let (told, tells) = mpsc::channel();
+        spawn(move || {
+            let within = told.clone();
+            enter(move || {
+                let _ = within.send(process::is_reporting());
+            })
+            .expect("memory");
+            let _ = told.send(process::is_reporting());
+        })
+        .expect("memory");
+        assert_eq!(tells.iter().collect::<Vec<_>>(), [true, true]);
     }
 }
