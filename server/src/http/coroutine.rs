@@ -3,12 +3,11 @@
 use std::os::fd::AsRawFd;
 use std::panic::AssertUnwindSafe;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 use std::{fmt, io};
 
 use may::coroutine::Builder;
 use may::io::{CoIo, WaitIo, WaitIoWaker};
-use rustix::event::epoll;
+use rustix::event::{EventfdFlags, epoll, eventfd};
 
 use crate::process;
 
@@ -46,6 +45,16 @@ pub(crate) fn prepare() -> io::Result<JoinHandle<()>> {
             // other either, and the server says so.
             let _ = spawn(|| {});
         })
+}
+
+/// [`prepare`] for tests, of which many are in one process.
+#[cfg(test)]
+pub(crate) fn prepare_once() {
+    static PREPARED: std::sync::Once = std::sync::Once::new();
+    PREPARED.call_once(|| {
+        let preparing = prepare().expect("a thread");
+        preparing.join().expect("no panic");
+    });
 }
 
 /// Starts `body` in a coroutine, from any thread.
@@ -90,9 +99,17 @@ fn missing() -> io::Error {
 }
 
 /// Lets every other coroutine have its turn, and new events be seen: a mere yield comes back
-/// before them.
+/// before them. Where there is no descriptor to spare, it is one.
+///
+/// Not by the library's `sleep` (may 0.3.51): that goes on on a thread of its timers, at the same time
+/// as the worker still writes to what the coroutine may have freed by then.
 pub(super) fn pause() {
-    may::coroutine::sleep(Duration::from_micros(1));
+    // It is ready at once, but told of behind all that was ready before.
+    let ready = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+    match ready.map_err(io::Error::from).and_then(Waiter::new) {
+        Ok(waiter) => waiter.wait(),
+        Err(_) => may::coroutine::yield_now(),
+    }
 }
 
 /// Waits for a descriptor in a coroutine.
@@ -151,12 +168,13 @@ impl fmt::Debug for Waker {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use super::*;
 
     #[test]
     fn a_panic_of_what_runs_at_once_is_reported() {
+        prepare_once();
         let (told, tells) = mpsc::channel();
         spawn(move || {
             let within = told.clone();
@@ -168,5 +186,45 @@ mod tests {
         })
         .expect("memory");
         assert_eq!(tells.iter().collect::<Vec<_>>(), [true, true]);
+    }
+
+    /// Else it would run beside the others, and beside what the library still does to put it to sleep.
+    #[test]
+    fn one_that_has_paused_goes_on_on_the_thread_of_all() {
+        prepare_once();
+        let (told, tells) = mpsc::channel();
+        spawn(move || {
+            let before = thread::current().id();
+            for _ in 0..100 {
+                pause();
+                let _ = told.send(thread::current().id() == before);
+            }
+        })
+        .expect("memory");
+        assert_eq!(tells.iter().collect::<Vec<_>>(), [true; 100]);
+    }
+
+    #[test]
+    fn what_is_ready_comes_before_one_that_pauses() {
+        prepare_once();
+        let (told, tells) = mpsc::channel();
+        spawn(move || {
+            let waiting = told.clone();
+            let event = Arc::new(eventfd(0, EventfdFlags::NONBLOCK).expect("a descriptor"));
+            let watched = Arc::clone(&event);
+            enter(move || {
+                let waiter = Waiter::new(watched).expect("it can be watched");
+                waiter.wait();
+                let _ = waiting.send("waited");
+            })
+            .expect("memory");
+            // What is new is told once: that there is room, at first.
+            pause();
+            rustix::io::write(&event, &1_u64.to_ne_bytes()).expect("there is room");
+            pause();
+            let _ = told.send("paused");
+        })
+        .expect("memory");
+        assert_eq!(tells.iter().collect::<Vec<_>>(), ["waited", "paused"]);
     }
 }

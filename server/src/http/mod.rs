@@ -30,6 +30,8 @@ mod server;
 mod socket;
 
 pub(crate) use coroutine::prepare as prepare_coroutines;
+#[cfg(test)]
+pub(crate) use coroutine::prepare_once as prepare_coroutines_once;
 pub(crate) use exchange::Exchange;
 pub(crate) use head::{Framing, Head};
 pub(crate) use listener::Listener;

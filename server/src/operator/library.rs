@@ -188,6 +188,7 @@ mod tests {
     use may_minihttp::{Request, Response};
 
     use super::*;
+    use crate::http::prepare_coroutines_once;
 
     /// Answers with the path it was asked for; panics where that is asked.
     #[derive(Clone)]
@@ -210,6 +211,7 @@ mod tests {
 
     #[test]
     fn it_answers_whatever_became_of_the_request_before() {
+        prepare_coroutines_once();
         let mut library = Library::open(Mirror).expect("a loopback device");
         for _ in 0..3 {
             let reply = library.ask("/path").expect("an answer");
@@ -221,6 +223,7 @@ mod tests {
 
     #[test]
     fn nobody_else_can_connect() {
+        prepare_coroutines_once();
         let library = Library::open(Mirror).expect("a loopback device");
         let place = library.stream.peer_addr().expect("a connection");
         let refused = TcpStream::connect(place).map(drop).expect_err("a listener");
