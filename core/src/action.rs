@@ -91,7 +91,7 @@ impl Action {
     /// # Errors
     /// [`InitError::Io`] where the directory cannot be used.
     pub fn open(config: Config, runner: impl ActionRunner + 'static) -> Result<Self, InitError> {
-        let config = config.from_here()?;
+        let config = config.with_absolute_dir()?;
         sync::make_dir(config.durability, &config.action_dir)?;
         let confined = confine(&config)?;
         if let InstanceKind::Resident(_) = config.instance {
@@ -139,7 +139,7 @@ impl Action {
         config: Config,
         runner: impl ActionRunner + 'static,
     ) -> Result<Self, InitError> {
-        let config = config.from_here()?;
+        let config = config.with_absolute_dir()?;
         let confined = Confined::prepare(&config.confinement, &config.action_dir, Private::None)
             .map_err(InitError::Confinement)?;
         Ok(Self::found(config, runner, confined))

@@ -73,7 +73,7 @@ impl Config {
     }
 
     /// The same, its action directory absolute: what lies in it is run from elsewhere.
-    pub(crate) fn from_here(mut self) -> Result<Self, InitError> {
+    pub(crate) fn with_absolute_dir(mut self) -> Result<Self, InitError> {
         self.action_dir = std::path::absolute(&self.action_dir)
             .map_err(InitError::io("find the directory", &self.action_dir))?;
         Ok(self)

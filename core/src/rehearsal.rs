@@ -62,7 +62,7 @@ impl Rehearsal {
     /// # Errors
     /// [`InitError`], as an init has it.
     pub fn new(config: Config, mut request: InitRequest) -> Result<Self, InitError> {
-        let config = config.from_here()?;
+        let config = config.with_absolute_dir()?;
         let paths = Paths::in_dir(&config.action_dir, &config);
         for dir in [&paths.received, &paths.built] {
             std::fs::create_dir_all(dir).map_err(InitError::io("create", dir))?;
