@@ -6,12 +6,14 @@
 
 mod earlier;
 mod explain;
+mod opening;
 
 use std::io::Write;
 
 use serde::de::IgnoredAny;
 
 use earlier::Earlier;
+use opening::{Opening, judge};
 
 /// How much is kept of the beginning of a line that passes.
 const HEAD: usize = 256;
@@ -165,13 +167,13 @@ impl LastLine {
     /// Adds to the current line: `part` has no newline but perhaps its final byte.
     fn extend(&mut self, part: &[u8], log: &mut dyn Write) {
         if self.state == State::Start {
-            match part.iter().find(|byte| !is_space(**byte)) {
-                Some(b'{' | b'[') => self.state = State::Holding,
-                Some(_) => self.pass(State::Passing, log),
-                None if self.held.len() + part.len() > MAX_INDENT => {
+            match judge(&self.held, part) {
+                Opening::Result => self.state = State::Holding,
+                Opening::Log => self.pass(State::Passing, log),
+                Opening::Open if self.held.len() + part.len() > MAX_INDENT => {
                     self.pass(State::Passing, log);
                 }
-                None => {}
+                Opening::Open => {}
             }
         }
         if self.state == State::Holding && self.held.len() + part.len() > self.limit {
@@ -349,6 +351,32 @@ mod tests {
         let (line, log) = feed(&[&long, "\n{}", "\n"], 30);
         assert!(matches!(line, Line::Candidate(held) if held.line == b"{}\n"));
         assert_eq!(log, format!("{long}\n"));
+    }
+
+    #[test]
+    fn white_space_beyond_ascii_stands_before_a_result_however_it_is_cut() {
+        let result = "\u{85} \u{3000}[] ".as_bytes();
+        let logs: [&[u8]; 4] = [
+            "\u{a0}x".as_bytes(),
+            "\u{e9}{}".as_bytes(),
+            b"\xc2",
+            b"\xc2{}",
+        ];
+        for cut in 0..=result.len() {
+            for line in logs.into_iter().chain([result]) {
+                let (first, second) = line.split_at(cut.min(line.len()));
+                let mut log = Vec::new();
+                let mut last = LastLine::new(100);
+                last.push(first, &mut log);
+                last.push(second, &mut log);
+                let found = match last.finish(&mut log) {
+                    Line::Candidate(held) => held.check().ok(),
+                    _ => None,
+                };
+                let expected = (line == result).then(|| b"[]".to_vec());
+                assert_eq!(found, expected, "{line:x?} cut at {cut}");
+            }
+        }
     }
 
     #[test]
