@@ -80,8 +80,19 @@ host_architecture() {
 }
 
 # release_rustflags REPOSITORY CARGO_HOME: how a released binary is compiled, by whatever way: static,
-# and without the paths of the machine that built it. The last is for glibc's warning about
+# without the paths of the machine that built it, and small. Relocations are packed (DT_RELR: glibc
+# 2.36 or newer, and a linker that knows how for the architecture; another one says so and does
+# without), and code lies in the same pages as what stands before and behind it: with pages of 64 KiB,
+# as on ppc64le, a segment of its own costs as much twice. The last flag is for glibc's warning about
 # getaddrinfo: names are resolved nowhere in the proxy.
 release_rustflags() {
-    echo "-Ctarget-feature=+crt-static --remap-path-prefix=$1=. --remap-path-prefix=$2/registry/src=crates -Alinker_messages"
+    echo "-Ctarget-feature=+crt-static --remap-path-prefix=$1=. --remap-path-prefix=$2/registry/src=crates" \
+        "-Clink-arg=-Wl,-z,pack-relative-relocs,-z,noseparate-code -Alinker_messages"
+}
+
+# assembler_flags ARCH: of the library of the coroutines, generator 0.8.12, the only one that brings
+# assembly in a file. It aligns three short functions of ppc64le by `.align 16`, which there is a
+# power of two: 64 KiB each.
+assembler_flags() {
+    [ "$1" != ppc64le ] || echo "-Dalign=balign"
 }

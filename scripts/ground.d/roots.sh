@@ -83,6 +83,7 @@ in_toolchain() {
         name=$(echo "$target" | tr a-z- A-Z_)
         [ "$arch" = "$HOST" ] || pass+=("CARGO_TARGET_${name}_LINKER=$(gnu_triplet "$arch")-gcc")
         pass+=("CARGO_TARGET_${name}_RUSTFLAGS=$(release_rustflags /src /cargo)")
+        pass+=("CFLAGS_${target//-/_}=$(assembler_flags "$arch")")
     done
     while IFS= read -r name; do
         pass+=("$name=${!name}")

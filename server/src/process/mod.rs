@@ -7,6 +7,8 @@ mod memory;
 mod own_dir;
 mod panics;
 mod signals;
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+mod stack_bounds;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
