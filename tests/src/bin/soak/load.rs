@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actionproxy_tests::{Connection, request};
 
@@ -32,6 +32,8 @@ pub(crate) struct Tally {
     /// Never sent whole.
     pub broken: u64,
     pub kinds: BTreeMap<&'static str, u64>,
+    /// How long the answers to activations that do nothing odd took, in this round.
+    pub times: Vec<Duration>,
     pub faults: Vec<String>,
 }
 
@@ -86,6 +88,7 @@ impl Load {
         for ledger in self.ledgers.iter().filter(|_| plan.what != "nonsense") {
             ledger.expect(&plan);
         }
+        let sent = Instant::now();
         connection.send(&bytes).map_err(failed)?;
         // Whether one that is never answered leaves logs must be known.
         if leaves == 1 && plan.is_in_time() && plan.what != "nonsense" {
@@ -102,6 +105,9 @@ impl Load {
         tally.answered += 1;
         tally.unlogged += u64::from(is_unlogged);
         *tally.kinds.entry(plan.what).or_default() += 1;
+        if plan.what == "good" {
+            tally.times.push(sent.elapsed());
+        }
         drop(tally);
         if is_unlogged {
             self.ledgers

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,15 +12,13 @@ use rustix::process::Pid;
 use serde_json::Value;
 
 use crate::dice::Dice;
+use crate::history::{Census, Round, Times};
 use crate::ledger::{Ledger, Stream};
 use crate::load::Load;
 use crate::plan::MAX_RESULT;
 
 /// Clients of one proxy.
 const CLIENTS: u64 = 4;
-/// What resident memory may differ by from one time of rest to the next: what the allocator keeps.
-const MEMORY_SLACK: u64 = 4 << 20;
-
 /// For how long memory must stay the same: longer than the pause after which the proxy gives it
 /// back.
 const SETTLED: Duration = Duration::from_millis(300);
@@ -40,15 +37,6 @@ impl fmt::Display for Overlap {
             Overlap::Yes => "overlapping",
         })
     }
-}
-
-/// What a proxy at rest takes.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Census {
-    descriptors: usize,
-    threads: usize,
-    memory: u64,
-    files: Vec<PathBuf>,
 }
 
 pub(crate) struct Site {
@@ -101,10 +89,12 @@ impl Site {
         }
     }
 
-    /// Lets the clients work for `duration`, then waits for rest.
-    pub(crate) fn load(&self, duration: Duration, report: Duration, seed: u64) {
-        let started = Instant::now();
-        let until = started + duration;
+    /// Lets the clients work for `duration`, waits for rest and looks what the proxy takes then.
+    /// `started` is when the first round began.
+    pub(crate) fn round(&self, started: Instant, duration: Duration, seed: u64) -> Round {
+        let until = Instant::now() + duration;
+        census::forget_peak(self.proxy.pid());
+        let before = self.load.tally().answered;
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let load = Arc::clone(&self.load);
@@ -112,22 +102,33 @@ impl Site {
                 thread::spawn(move || load.client(until, dice))
             })
             .collect();
-        let mut next = started + report;
-        while clients.iter().any(|client| !client.is_finished()) {
-            thread::sleep(Duration::from_millis(50));
-            if Instant::now() >= next {
-                self.report(started.elapsed());
-                next += report;
-            }
-        }
         for client in clients {
             client.join().expect("a client panicked");
         }
         self.rest();
+        let (answered, times) = {
+            let mut tally = self.load.tally();
+            (tally.answered - before, std::mem::take(&mut tally.times))
+        };
+        let round = Round {
+            elapsed: started.elapsed(),
+            answered,
+            times: Times::of(times),
+            peak: census::peak_memory(self.proxy.pid()),
+            rest: self.census(),
+        };
+        println!(
+            "{:>5} s {}: {answered} answered, resident {} KiB, descriptors {}",
+            round.elapsed.as_secs(),
+            self.overlap,
+            round.rest.memory >> 10,
+            round.rest.descriptors,
+        );
+        round
     }
 
     /// What the proxy takes, at rest.
-    pub(crate) fn census(&self) -> Census {
+    fn census(&self) -> Census {
         let pid = self.proxy.pid();
         let mut files: Vec<_> = [self.temporary.path(), &self.proxy.action_dir()]
             .into_iter()
@@ -138,13 +139,14 @@ impl Site {
         Census {
             descriptors: census::descriptors(pid),
             threads: census::threads(pid),
+            children: census::children(pid).len(),
             memory: settled_memory(pid),
             files,
         }
     }
 
     /// Ends the proxy. What was wrong.
-    pub(crate) fn close(mut self, before: &Census, after: &Census) -> Vec<String> {
+    pub(crate) fn close(mut self) -> Vec<String> {
         let group = self.proxy.pid();
         let status = self.proxy.stop();
         for reader in self.readers {
@@ -170,41 +172,21 @@ impl Site {
         if status != 0 {
             faults.push(format!("exit status {status}"));
         }
-        if (before.descriptors, before.threads, &before.files)
-            != (after.descriptors, after.threads, &after.files)
-        {
-            faults.push(format!("left behind: before {before:?}, after {after:?}"));
-        }
-        if after.memory > before.memory + MEMORY_SLACK {
-            faults.push(format!("memory: before {before:?}, after {after:?}"));
-        }
         let left = census::children(group);
         if !left.is_empty() {
             faults.push(format!("processes left: {left:?}"));
         }
         println!(
             "{}: {} answered, {} abandoned, {} broken off; {sentinels} sentinels on each stream, \
-             {} MB of logs\n  {:?}\n  descriptors {} -> {}, threads {} -> {}, \
-             resident {} -> {} KiB, files {} -> {}, exit status {status}",
+             {} MB of logs, exit status {status}\n  {:?}",
             self.overlap,
             tally.answered,
             tally.left,
             tally.broken,
             (out.bytes() + err.bytes()) / 1_000_000,
             tally.kinds,
-            before.descriptors,
-            after.descriptors,
-            before.threads,
-            after.threads,
-            before.memory >> 10,
-            after.memory >> 10,
-            before.files.len(),
-            after.files.len(),
         );
         faults
-            .iter()
-            .map(|fault| format!("{}: {fault}", self.overlap))
-            .collect()
     }
 
     /// Waits until nothing is running, no connection is open, no child is left, all logs are read
@@ -236,19 +218,6 @@ impl Site {
             }
             (settled.1.elapsed() > SETTLED).then_some(())
         });
-    }
-
-    fn report(&self, elapsed: Duration) {
-        let pid = self.proxy.pid();
-        println!(
-            "{:>5} s {}: {} answered, resident {} KiB, descriptors {}, threads {}",
-            elapsed.as_secs(),
-            self.overlap,
-            self.load.tally().answered,
-            census::memory(pid) >> 10,
-            census::descriptors(pid),
-            census::threads(pid),
-        );
     }
 }
 
