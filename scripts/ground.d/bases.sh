@@ -39,6 +39,16 @@ base_archive() {
     say "made a base of Debian $suite for $1 in $((SECONDS - started)) s"
 }
 
+# base ARCH: the same for who wants the archive alone; prints its name.
+base() {
+    [ $# = 1 ] || die "base expects an architecture"
+    install_packages
+    emulation "$1" >&2
+    mkdir -p "$CACHE/bases"
+    base_archive "$1" >&2 || die "a base could not be made"
+    echo "$CACHE/bases/$1.tar.gz"
+}
+
 # Two at a time: each keeps a processor busy.
 base_archives() {
     local arch running=0 status=0

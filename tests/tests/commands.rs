@@ -55,6 +55,13 @@ const COMMANDS: &[(&str, RunBy)] = &[
         "scripts/counted",
         File(".ci/run", "scripts/counted workspace"),
     ),
+    ("scripts/debian", File("tests/debian/run", "scripts/debian")),
+    (
+        "tests/debian/run",
+        File(".ci/architectures", "tests/debian/run"),
+    ),
+    ("bench/weigh", BENCH),
+    ("CARGO_PROFILE_RELEASE_STRIP=none scripts/ground", BENCH),
     (
         "scripts/release",
         Nothing("it is for a release, and builds all architectures"),
@@ -247,6 +254,8 @@ const PROGRAMS: &[&str] = &[
     "bash ",
     "scripts/",
     "tests/images/",
+    "tests/debian/",
+    "bench/weigh",
     ".ci/",
     "docker ",
     "python ",

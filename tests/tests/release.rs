@@ -1,0 +1,82 @@
+//! The version, the changelog and what is packed fit together.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use actionproxy_tests::binary;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn the_newest_heading_of_the_changelog_is_the_version() {
+    let changelog = read("CHANGELOG.md");
+    let heading = changelog.lines().find_map(|line| line.strip_prefix("## "));
+    let version = heading.and_then(|heading| heading.split([',', ' ']).next());
+    assert_eq!(version, Some(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn every_crate_has_the_version_of_the_workspace() {
+    let workspace = read("Cargo.toml");
+    let own = workspace
+        .lines()
+        .filter(|line| line.contains("{ path = \"") && line.contains("version = \""));
+    let mut seen = 0;
+    for line in own {
+        let expected = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+        assert!(line.contains(&expected), "{line}");
+        seen += 1;
+    }
+    assert!(seen >= 3, "only {seen} crates of our own were found");
+}
+
+/// The names of units in `deploy/`, without their ending.
+fn units() -> BTreeSet<String> {
+    let folders = fs::read_dir(root().join("deploy")).expect("the directory");
+    let folders = folders.map(|entry| entry.expect("an entry").path());
+    folders
+        .filter(|path| path.is_dir())
+        .flat_map(|path| fs::read_dir(path).expect("a directory"))
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "service"))
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into())
+        .collect()
+}
+
+#[test]
+fn every_program_that_has_a_unit_can_be_packed() {
+    let script = read("scripts/debian");
+    let units = units();
+    assert!(units.contains("actionproxy"), "{units:?}");
+    for program in units {
+        assert!(
+            script.contains(&format!("        {program}) echo \"")),
+            "scripts/debian has no description of {program}"
+        );
+    }
+}
+
+#[test]
+fn the_manual_page_has_every_command_of_the_help() {
+    let help = binary::command().arg("--help").output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let usage = help.lines().skip_while(|l| !l.starts_with("usage: "));
+    let usage = usage.take_while(|line| !line.is_empty());
+    let page = read("deploy/debian/actionproxy.1");
+    let mut seen = 0;
+    let commands = usage.filter_map(|line| line.split_once("[FLAGS] ")?.1.split(' ').next());
+    // Behind the flags alone there is no command.
+    for command in commands.filter(|command| !command.is_empty()) {
+        assert!(page.contains(&format!(".B {command}\n")), "{command}");
+        seen += 1;
+    }
+    assert!(seen >= 3, "{help}");
+}
