@@ -169,7 +169,10 @@ impl Plan {
             "silent" | "wrong" | "killed" => {
                 status == 502 && text.contains("did not return a dictionary")
             }
-            "overdue" | "stubborn" => status == 502 && text.contains("deadline"),
+            // The one that its message has or, where that came too late, the proxy's.
+            "overdue" | "stubborn" => {
+                status == 502 && (text.contains("deadline") || text.contains("time limit"))
+            }
             "huge" => status == 502 && text.contains("over the limit"),
             "nonsense" => status == if self.id % 3 == 1 { 400 } else { 404 },
             _ => {
