@@ -199,14 +199,14 @@ impl Action {
     /// All of an init that leaves the action as it is.
     fn prepare(
         &self,
-        mut request: InitRequest,
+        request: InitRequest,
         logs: &mut Logs<'_>,
     ) -> Result<(Ready, Environment), InitError> {
         let mut environment = self.config.env.clone();
-        environment.merge(&std::mem::take(&mut request.env));
+        environment.merge(&request.env);
         let stop = request.stop.clone();
         note_names(environment.skipped(), logs);
-        let ready = Init {
+        let mut ready = Init {
             config: &self.config,
             runner: &*self.runner,
             keeps_executable: self.origin == Origin::Found,
@@ -217,6 +217,7 @@ impl Action {
             logs,
         }
         .run(request)?;
+        environment.merge(&std::mem::take(&mut ready.variables));
         Ok((ready, environment))
     }
 

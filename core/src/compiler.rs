@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::command::{self, CommandLine, Hook};
 use crate::error::{HookError, RunError, VerifyError};
 use crate::init::verify::Executable;
 use crate::message::{InitRequest, Outcome, RunRequest};
@@ -16,9 +17,6 @@ use crate::runner::{ActionRunner, Staged};
 
 /// How much of what a compiler prints is told, in bytes.
 const MAX_PRINTED: usize = 64 << 10;
-
-/// The entry point of an init that names none.
-const MAIN: &str = "main";
 
 /// Builds with `COMPILER MAIN SRC BIN` and leaves the other hooks to another runner.
 ///
@@ -41,6 +39,18 @@ pub struct CompilerRunner<R> {
 }
 
 impl<R: ActionRunner> ActionRunner for CompilerRunner<R> {
+    fn command(&self, hook: Hook) -> Option<&CommandLine> {
+        self.inner.command(hook)
+    }
+
+    fn build_commands(&self) -> Option<Vec<CommandLine>> {
+        let mut commands = self.inner.build_commands()?;
+        // Its arguments are the directories and the entry point.
+        let compiler = self.compiler.iter();
+        commands.extend(compiler.map(|compiler| CommandLine::new(compiler, [""; 0])));
+        Some(commands)
+    }
+
     fn preinit(&self, request: &InitRequest, logs: &mut Logs<'_>) -> Result<(), HookError> {
         self.inner.preinit(request, logs)
     }
@@ -92,10 +102,8 @@ fn compile(
     bin: &Path,
     staged: &mut Staged<'_, '_>,
 ) -> Result<(), HookError> {
-    let main = staged.request().main.clone();
-    let main = main.filter(|main| !main.is_empty());
     let arguments: [OsString; 3] = [
-        main.unwrap_or_else(|| MAIN.to_owned()).into(),
+        command::main_of(staged.request()).into(),
         src.into(),
         bin.into(),
     ];

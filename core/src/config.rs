@@ -38,6 +38,8 @@ pub struct Config {
     pub durability: Durability,
     /// What unpacking an archive may cost.
     pub unpack: UnpackLimits,
+    /// Where what commands have built is kept. Default: nowhere.
+    pub build_cache: Option<BuildCache>,
     /// What running a process may cost.
     pub process: ProcessLimits,
     /// What is taken from the action's processes. Default: nothing.
@@ -57,6 +59,7 @@ impl Default for Config {
             verify: VerifyPolicy::Digest,
             durability: Durability::Process,
             unpack: UnpackLimits::default(),
+            build_cache: None,
             process: ProcessLimits::default(),
             confinement: Confinement::default(),
         }
@@ -182,6 +185,22 @@ impl Default for UnpackLimits {
             max_depth: 64,
         }
     }
+}
+
+/// Where what the commands of a runner have built from some code is kept, so that the same code with the
+/// same commands need not be built again.
+///
+/// Several processes may share the directory. What is there is used only where it is whole; nothing
+/// that is wrong with it fails an init. Whoever can write there can have programs run.
+///
+/// What a build reads beside the code, its variables and the commands with the files that they name is
+/// not looked at: another compiler behind the same script needs another directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildCache {
+    /// The directory. It is made where it is missing, for its owner alone.
+    pub dir: PathBuf,
+    /// The most that all of it may take, in bytes. What was not used for the longest time goes first.
+    pub max_bytes: u64,
 }
 
 /// What a process of the action may cost.

@@ -23,16 +23,26 @@ impl Digest {
     /// Those of opening and reading the file.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
+        Digest::of_rest(&mut file)
+    }
+
+    /// The digest of what is still to be read.
+    pub(crate) fn of_rest(file: &mut impl Read) -> io::Result<Self> {
+        let mut hasher = Hasher::default();
         let mut piece = vec![0; 64 << 10];
         loop {
             match file.read(&mut piece) {
-                Ok(0) => return Ok(Digest(hasher.finalize().into())),
+                Ok(0) => return Ok(hasher.finish()),
                 Ok(length) => hasher.update(&piece[..length]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Its 32 bytes.
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Reads 64 hexadecimal digits, of either case.
@@ -58,6 +68,20 @@ impl Digest {
             *byte = (pair[0] << 4 | pair[1]) as u8;
         }
         Ok(Digest(digest))
+    }
+}
+
+/// Takes the digest of what comes in pieces.
+#[derive(Default)]
+pub(crate) struct Hasher(Sha256);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
     }
 }
 

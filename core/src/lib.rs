@@ -29,6 +29,7 @@
 //! ```
 
 mod action;
+mod command;
 mod compiler;
 mod config;
 pub mod confinement;
@@ -44,11 +45,13 @@ mod rehearsal;
 #[doc(hidden)]
 pub mod run;
 mod runner;
+mod tool;
 
 pub use action::{Action, Built};
+pub use command::{CommandLine, CommandRunner, Hook};
 pub use compiler::CompilerRunner;
 pub use config::{
-    Config, Durability, Greeting, InstanceKind, ProcessLimits, Reinit, ResidentConfig,
+    BuildCache, Config, Durability, Greeting, InstanceKind, ProcessLimits, Reinit, ResidentConfig,
     UnpackLimits, VerifyPolicy,
 };
 pub use confinement::Confinement;

@@ -62,6 +62,33 @@ impl Code {
     }
 }
 
+/// How code came, if any did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    Nothing,
+    Text,
+    Binary,
+}
+
+impl Received {
+    pub(crate) fn of(code: Option<&Code>) -> Self {
+        match code {
+            None => Received::Nothing,
+            Some(Code::Text(_)) => Received::Text,
+            Some(Code::Base64(_) | Code::Bytes(_)) => Received::Binary,
+        }
+    }
+
+    /// As hooks are told it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Received::Nothing => "",
+            Received::Text => "text",
+            Received::Binary => "binary",
+        }
+    }
+}
+
 /// One activation.
 #[derive(Debug, Default)]
 pub struct RunRequest {

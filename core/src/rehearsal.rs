@@ -8,11 +8,12 @@ use crate::init::decode;
 use crate::init::place::Paths;
 use crate::init::unpack::unpack;
 use crate::init::verify::Executable;
-use crate::message::{InitRequest, RunRequest};
+use crate::message::{InitRequest, Received, RunRequest};
 use crate::run::env::Environment;
 use crate::run::spawn::Parent;
 use crate::run::{Activation, Logs};
 use crate::runner::Staged;
+use crate::tool::Tools;
 
 /// An init and its runs whose hooks a test calls by itself, one by one.
 ///
@@ -50,6 +51,7 @@ use crate::runner::Staged;
 pub struct Rehearsal {
     config: Config,
     request: InitRequest,
+    received: Received,
     paths: Paths,
     parent: Parent,
     executable: PathBuf,
@@ -67,6 +69,7 @@ impl Rehearsal {
         for dir in [&paths.received, &paths.built] {
             std::fs::create_dir_all(dir).map_err(InitError::io("create", dir))?;
         }
+        let received = Received::of(request.code.as_ref());
         if let Some(code) = request.code.take() {
             let payload = match config.instance {
                 InstanceKind::Process => decode::decode(code)?,
@@ -87,6 +90,7 @@ impl Rehearsal {
         Ok(Rehearsal {
             config,
             request,
+            received,
             paths,
             parent: Parent::learn(),
             executable,
@@ -102,14 +106,18 @@ impl Rehearsal {
     /// What `epilogue` and `build` are given. The tools that they run print to `logs`.
     pub fn staged<'a, 'l>(&'a self, logs: &'a mut Logs<'l>) -> Staged<'a, 'l> {
         Staged {
-            dir: &self.config.action_dir,
+            tools: Tools {
+                working_dir: &self.config.action_dir,
+                environment: &self.config.env,
+                limits: &self.config.process,
+                until: None,
+                stop: &self.request.stop,
+                parent: &self.parent,
+            },
             paths: &self.paths,
             config: &self.config,
             request: &self.request,
-            environment: &self.config.env,
-            until: None,
-            stop: &self.request.stop,
-            parent: &self.parent,
+            received: self.received,
             logs,
         }
     }

@@ -1,24 +1,20 @@
 //! The hooks: what a language runtime may do its own way, each with its default.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
+use crate::command::{Call, CommandLine, Hook};
 use crate::config::Config;
 use crate::error::{HookError, RunError, VerifyError};
 use crate::init::place::Paths;
 use crate::init::verify::Executable;
-use crate::message::{InitRequest, Outcome, RunRequest};
-use crate::run::collect::{self, Collected, Cut, Limits};
+use crate::message::{InitRequest, Outcome, Received, RunRequest};
 use crate::run::env::Environment;
-use crate::run::logs::{LogSink, Stream};
-use crate::run::spawn::{Parent, Program};
-use crate::run::status::{Cause, Ended, MemoryGroup};
-use crate::run::stop::Stop;
+use crate::run::status::Ended;
 use crate::run::{Activation, Logs};
+use crate::tool::{Kept, Tools, Unheld, Words};
 
 /// A language runtime: every hook can be overridden alone.
 ///
@@ -68,6 +64,21 @@ pub trait ActionRunner: Send + Sync {
         base
     }
 
+    /// The command that core runs once in an init at the place of `hook`, after the method of that
+    /// name: of [`Hook::Preinit`], [`Hook::Verify`] and [`Hook::Env`], whose methods can run none. See
+    /// [`CommandRunner`](crate::CommandRunner). Default: none. A runner over another one hands it on,
+    /// like every hook.
+    fn command(&self, _hook: Hook) -> Option<&CommandLine> {
+        None
+    }
+
+    /// The commands by which `epilogue` and `build` make what they make, and nothing else does: then a
+    /// build cache may keep it, by these commands and their programs. Default: that cannot be told, and
+    /// nothing is kept.
+    fn build_commands(&self) -> Option<Vec<CommandLine>> {
+        None
+    }
+
     /// Runs one activation. Default: [`Activation::execute`]. An override may refuse with
     /// [`RunError::Refused`].
     ///
@@ -99,6 +110,14 @@ impl<R: ActionRunner + ?Sized> ActionRunner for Box<R> {
         (**self).env(base, request)
     }
 
+    fn command(&self, hook: Hook) -> Option<&CommandLine> {
+        (**self).command(hook)
+    }
+
+    fn build_commands(&self) -> Option<Vec<CommandLine>> {
+        (**self).build_commands()
+    }
+
     fn run(&self, activation: Activation<'_>, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
         (**self).run(activation, logs)
     }
@@ -108,28 +127,30 @@ impl<R: ActionRunner + ?Sized> ActionRunner for Box<R> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NativeRunner;
 
-impl ActionRunner for NativeRunner {}
+impl ActionRunner for NativeRunner {
+    fn build_commands(&self) -> Option<Vec<CommandLine>> {
+        Some(Vec::new())
+    }
+}
 
 /// Received code in its staging directory, as `epilogue` and `build` see it.
 ///
 /// The directory becomes part of the action directory when init succeeds: what a build leaves
 /// here is installed, and a path to it that a build writes down will not hold afterwards.
 pub struct Staged<'a, 'l> {
-    pub(crate) dir: &'a Path,
+    /// Their working directory is the stage.
+    pub(crate) tools: Tools<'a>,
     pub(crate) paths: &'a Paths,
     pub(crate) config: &'a Config,
     pub(crate) request: &'a InitRequest,
-    pub(crate) environment: &'a Environment,
-    pub(crate) until: Option<Instant>,
-    pub(crate) stop: &'a Stop,
-    pub(crate) parent: &'a Parent,
+    pub(crate) received: Received,
     pub(crate) logs: &'a mut Logs<'l>,
 }
 
 impl<'l> Staged<'_, 'l> {
     /// The staging directory.
     pub fn dir(&self) -> &Path {
-        self.dir
+        self.tools.working_dir
     }
 
     /// The file that text code was written to.
@@ -182,16 +203,8 @@ impl<'l> Staged<'_, 'l> {
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<(), HookError> {
-        let program = program.as_ref();
-        let name = program.to_string_lossy();
-        match self.drive(program, arguments, None)? {
-            (Ended::Exited(0), _) => Ok(()),
-            (ended @ Ended::Exited(status), cause) => Err(match ended.words_behind_status(cause) {
-                Some(words) => format!("`{name}` exited with status {status}: {words}").into(),
-                None => format!("`{name}` exited with status {status}").into(),
-            }),
-            (Ended::Signaled(killed), _) => Err(format!("`{name}` was {killed}").into()),
-        }
+        let words = words(program.as_ref(), arguments);
+        self.tools.run_logged(&words, &[], self.logs)
     }
 
     /// The same, but that what the tool prints comes back and is not in the logs: both streams as
@@ -209,98 +222,36 @@ impl<'l> Staged<'_, 'l> {
             printed: Vec::new(),
             max_bytes,
         };
+        let words = words(program.as_ref(), arguments);
         let mut logs = Logs::to(&mut kept);
-        let (ended, _) = self.drive(program.as_ref(), arguments, Some(&mut logs))?;
+        let (ended, _) = self
+            .tools
+            .run(&words, &[], &mut Unheld::default(), &mut logs)?;
         Ok((ended, kept.printed))
     }
 
-    /// Runs a tool with its output in `logs`, or in those of the init.
-    fn drive<A: AsRef<OsStr>>(
-        &mut self,
-        program: &OsStr,
-        arguments: impl IntoIterator<Item = A>,
-        logs: Option<&mut Logs<'_>>,
-    ) -> Result<(Ended, Cause), HookError> {
-        let arguments: Vec<OsString> = arguments
-            .into_iter()
-            .map(|a| a.as_ref().to_os_string())
-            .collect();
-        let arguments: Vec<&[u8]> = arguments.iter().map(|a| a.as_bytes()).collect();
-        let limits = &self.config.process;
-        let memory = MemoryGroup::of_this_process();
-        let child = Program {
-            path: Path::new(program),
-            arguments: &arguments,
-            environment: self.environment,
-            working_dir: self.dir,
-            parent: self.parent,
-            // It is the image author's, and may need more than the action.
-            confined: None,
+    /// Runs the command of a hook.
+    pub(crate) fn call(&mut self, hook: Hook, line: &CommandLine) -> Result<(), HookError> {
+        Call {
+            hook,
+            line,
+            tools: self.tools,
+            request: self.request,
+            received: self.received,
+            source: &self.paths.source(),
+            executable: &self.paths.executable(),
         }
-        .spawn(&[])?;
-        let limits = Limits {
-            until: self.until,
-            kill_grace: limits.kill_grace,
-            linger: limits.linger.or(Some(Duration::from_millis(200))),
-            late_result: None,
-            memory: memory.as_ref().and_then(MemoryGroup::watch),
-        };
-        let mut stdout = Unheld::default();
-        let collected = match logs {
-            Some(logs) => collect::collect(child, &[], &limits, self.stop, &mut stdout, logs),
-            None => {
-                let logs = &mut *self.logs;
-                let collected = collect::collect(child, &[], &limits, self.stop, &mut stdout, logs);
-                stdout.end_line(logs);
-                collected
-            }
-        };
-        let Collected { ended, cause, cut } = collected?;
-        match cut {
-            None => Ok((ended, cause)),
-            Some(Cut::TimedOut) => Err(HookError::timed_out()),
-            Some(Cut::Stopped) => Err(HookError::stopped()),
-        }
+        .run(self.logs)
     }
 }
 
-/// Keeps what is written, up to a limit.
-struct Kept {
-    printed: Vec<u8>,
-    max_bytes: usize,
-}
-
-impl LogSink for Kept {
-    fn write(&mut self, _: Stream, bytes: &[u8]) {
-        let room = self.max_bytes.saturating_sub(self.printed.len());
-        self.printed
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-}
-
-/// The stdout of a tool, or of a process that ends, is log from its first byte to its last.
-#[derive(Default)]
-pub(crate) struct Unheld {
-    /// Whether the final byte so far is not a newline.
-    pub is_partial: bool,
-}
-
-impl Unheld {
-    /// Completes the last line.
-    pub(crate) fn end_line(self, logs: &mut Logs<'_>) {
-        if self.is_partial {
-            logs.write(Stream::Stdout, b"\n");
-        }
-    }
-}
-
-impl collect::Stdout for Unheld {
-    fn push(&mut self, chunk: &[u8], log: &mut dyn io::Write) {
-        let _ = log.write_all(chunk);
-        self.is_partial = !chunk.ends_with(b"\n");
-    }
-
-    fn awaits_more(&self) -> bool {
-        false
+fn words<'p, A: AsRef<OsStr>>(
+    program: &'p OsStr,
+    arguments: impl IntoIterator<Item = A>,
+) -> Words<'p> {
+    let arguments = arguments.into_iter();
+    Words {
+        program,
+        arguments: arguments.map(|a| a.as_ref().to_os_string()).collect(),
     }
 }

@@ -4,10 +4,12 @@
 //! Everything up to verify happens in a directory of its own, so that an error at any step leaves
 //! the previous action as it was.
 
+mod cache;
 pub mod checksum;
 pub mod contents;
 pub mod decode;
 mod fs_at;
+mod hooks;
 pub mod install;
 mod instead;
 mod jar;
@@ -21,16 +23,19 @@ use std::mem;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::command::{CommandLine, Hook};
 use crate::config::{Config, InstanceKind, ResidentConfig};
 use crate::digest::Digest;
-use crate::error::{HookError, InitError, VerifyError};
-use crate::message::{Code, InitRequest};
+use crate::error::{InitError, VerifyError};
+use crate::message::{Code, InitRequest, Received};
 use crate::run::Logs;
 use crate::run::env::Environment;
 use crate::run::spawn::Parent;
 use crate::run::stop::Stop;
 use crate::runner::{ActionRunner, Staged};
+use cache::{Cache, Found, Key};
 use decode::{Form, Payload};
+use hooks::{Asked, At};
 use place::{Numbered, Paths, Place};
 use verify::{Executable, Recorded};
 
@@ -56,67 +61,76 @@ pub(crate) struct Ready {
     pub brought_executable: bool,
     /// The directory of a resident process, which is still to be started.
     pub place: Option<Numbered>,
+    /// What the `env` hook's command printed, for every later run.
+    pub variables: Environment,
     /// When init has taken as long as it may.
     pub until: Option<Instant>,
 }
 
-impl Init<'_, '_> {
+impl<'a> Init<'a, '_> {
     /// The pipeline. Nothing is installed unless it succeeds.
     pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Ready, InitError> {
         let until = self.config.process.timeout.map(|t| Instant::now() + t);
         let code = request.code.take();
+        let asked = Asked {
+            request: &request,
+            received: Received::of(code.as_ref()),
+            until,
+        };
         self.may_go_on(until)?;
-        self.runner
-            .preinit(&request, self.logs)
-            .map_err(|e| self.hook_error("preinit", e))?;
+        self.preinit(asked)?;
         self.may_go_on(until)?;
         match code {
-            None => self.keep(until),
-            Some(code) => self.replace(code, &request, until),
+            None => self.keep(asked),
+            Some(code) => self.replace(code, asked),
         }
     }
 
     /// No code came: what is there stays, if it is fit to run and what it is known to be.
-    fn keep(&mut self, until: Option<Instant>) -> Result<Ready, InitError> {
+    fn keep(&mut self, asked: Asked<'_>) -> Result<Ready, InitError> {
         if matches!(self.config.instance, InstanceKind::Resident(_)) {
             return Err(InitError::NoCode);
         }
         let path = self.config.executable_path();
+        let at = At {
+            dir: &self.config.action_dir,
+            source: &self.config.action_dir.join(&self.config.source),
+            executable: &path,
+        };
+        self.verify(&path).map_err(InitError::Verify)?;
+        self.verify_by_command(asked, at)?;
         let known = mem::replace(&mut self.known, Ok(None));
-        let recorded = self
-            .verify(&path)
-            .and_then(|()| match (known?, Recorded::record(&path)?) {
-                (Some(known), Some(found)) => found.expect(known, &path).map(Some),
-                (_, found) => Ok(found),
-            });
+        let recorded = Recorded::record(&path).and_then(|found| match (known?, found) {
+            (Some(known), Some(found)) => found.expect(known, &path).map(Some),
+            (_, found) => Ok(found),
+        });
+        let recorded = recorded.map_err(InitError::Verify)?;
         Ok(Ready {
-            recorded: recorded.map_err(InitError::Verify)?,
+            recorded,
             brought_executable: false,
             place: None,
-            until,
+            variables: self.variables(asked, at)?,
+            until: asked.until,
         })
     }
 
-    fn replace(
-        &mut self,
-        code: Code,
-        request: &InitRequest,
-        until: Option<Instant>,
-    ) -> Result<Ready, InitError> {
+    fn replace(&mut self, code: Code, asked: Asked<'_>) -> Result<Ready, InitError> {
         let config = self.config;
         let payload = match config.instance {
             InstanceKind::Process => decode::decode(code)?,
             InstanceKind::Resident(_) => decode::decode_any(code)?,
         };
-        if let Some(expected) = request.sha256 {
-            let actual = Digest::of(payload.bytes());
-            if actual != expected {
-                return Err(InitError::Checksum {
-                    what: "`code`".to_owned(),
-                    expected,
-                    actual,
-                });
-            }
+        let commands = self.commands_to_keep();
+        let wants_digest = asked.request.sha256.is_some() || commands.is_some();
+        let digest = wants_digest.then(|| Digest::of(payload.bytes()));
+        if let (Some(expected), Some(actual)) = (asked.request.sha256, digest)
+            && actual != expected
+        {
+            return Err(InitError::Checksum {
+                what: "`code`".to_owned(),
+                expected,
+                actual,
+            });
         }
         let is_archive = matches!(
             payload,
@@ -126,26 +140,22 @@ impl Init<'_, '_> {
             }
         );
         let mut place = Place::create(config)?;
+        let cache = commands
+            .zip(digest)
+            .and_then(|(commands, digest)| self.cache(&commands, digest, asked, place.dir()));
+        let found = cache.as_ref().map(|cache| cache.fetch(place.dir()));
+        if let Some(Found::Unusable(why)) = &found {
+            self.logs
+                .note(format_args!("the build cache: {why}; building anew"));
+            // It may hold a part.
+            drop(place);
+            place = Place::create(config)?;
+        }
+        let is_kept = matches!(found, Some(Found::Built));
         let paths = place.paths(config);
-        self.unpack(payload, &paths)?;
-        let mut staged = Staged {
-            dir: place.dir(),
-            paths: &paths,
-            config,
-            request,
-            environment: self.environment,
-            until,
-            stop: self.stop,
-            parent: self.parent,
-            logs: self.logs,
-        };
-        let hooked = self
-            .runner
-            .epilogue(&mut staged)
-            .map_err(|e| ("epilogue", e))
-            .and_then(|()| self.runner.build(&mut staged).map_err(|e| ("build", e)));
-        hooked.map_err(|(hook, e)| self.hook_error(hook, e))?;
-        self.may_go_on(until)?;
+        if !is_kept {
+            self.build(payload, &paths, asked, place.dir())?;
+        }
         if let Some(user) = config.confinement.user {
             readable::make_readable(place.dir(), user)?;
         }
@@ -164,19 +174,33 @@ impl Init<'_, '_> {
         } else {
             staged_executable
         };
+        let unfit = |e: VerifyError| match e {
+            VerifyError::Missing { path }
+                if is_archive && !brought_executable && path == executable =>
+            {
+                InitError::NoExecutable(instead::contents(&paths.built, &paths.executable))
+            }
+            // The stage is gone when this is read: the name in the archive is what helps.
+            e => InitError::Verify(e.relative_to(place.dir())),
+        };
+        self.verify(&executable).map_err(unfit)?;
+        let at = At {
+            dir: place.dir(),
+            source: &paths.source(),
+            executable: &executable,
+        };
+        self.verify_by_command(asked, at)?;
+        let variables = self.variables(asked, at)?;
         // Read before it is installed: after that, nothing may fail any more.
-        let recorded = self
-            .verify(&executable)
-            .and_then(|()| Recorded::record(&executable))
-            .map_err(|e| match e {
-                VerifyError::Missing { path }
-                    if is_archive && !brought_executable && path == executable =>
-                {
-                    InitError::NoExecutable(instead::contents(&paths.built, &paths.executable))
-                }
-                // The stage is gone when this is read: the name in the archive is what helps.
-                e => InitError::Verify(e.relative_to(place.dir())),
-            })?;
+        let recorded = Recorded::record(&executable).map_err(unfit)?;
+        self.may_go_on(asked.until)?;
+        if let (Some(cache), false) = (cache, is_kept)
+            && let Err(why) = cache.store(place.dir())
+        {
+            self.logs.note(format_args!(
+                "the build cache: {why}; what was built is not kept"
+            ));
+        }
         let contents =
             (keeps && is_archive).then(|| instead::contents(&paths.built, &paths.executable));
         if let (true, Some(recorded)) = (brought_executable, &recorded) {
@@ -198,8 +222,67 @@ impl Init<'_, '_> {
             recorded,
             brought_executable,
             place,
-            until,
+            variables,
+            until: asked.until,
         })
+    }
+
+    /// Unpacks the code, and has the runner make the executable.
+    fn build(
+        &mut self,
+        payload: Payload,
+        paths: &Paths,
+        asked: Asked<'_>,
+        dir: &Path,
+    ) -> Result<(), InitError> {
+        self.unpack(payload, paths)?;
+        let mut staged = Staged {
+            tools: self.tools(dir, asked.until),
+            paths,
+            config: self.config,
+            request: asked.request,
+            received: asked.received,
+            logs: self.logs,
+        };
+        let hooked = self
+            .runner
+            .epilogue(&mut staged)
+            .map_err(|e| (Hook::Epilogue, e))
+            .and_then(|()| {
+                let built = self.runner.build(&mut staged);
+                built.map_err(|e| (Hook::Build, e))
+            });
+        hooked.map_err(|(hook, e)| self.hook_error(hook, e))?;
+        self.may_go_on(asked.until)
+    }
+
+    /// The commands that build, where what they make is to be kept.
+    fn commands_to_keep(&self) -> Option<Vec<CommandLine>> {
+        self.config.build_cache.as_ref()?;
+        let commands = self.runner.build_commands()?;
+        // Where nothing is built there is nothing to save.
+        (!commands.is_empty()).then_some(commands)
+    }
+
+    fn cache(
+        &self,
+        commands: &[CommandLine],
+        code: Digest,
+        asked: Asked<'_>,
+        stage: &Path,
+    ) -> Option<Cache<'a>> {
+        let key = Key {
+            architecture: &cache::this_architecture(),
+            code,
+            received: asked.received,
+            request: asked.request,
+            config: self.config,
+            commands,
+            environment: self.environment,
+            stage,
+        };
+        let config = self.config.build_cache.as_ref()?;
+        Some(Cache::new(config, &key.digest()?))
     }
 
     fn unpack(&mut self, payload: Payload, paths: &Paths) -> Result<(), InitError> {
@@ -237,27 +320,5 @@ impl Init<'_, '_> {
             recorded: None,
         };
         self.runner.verify(&executable)
-    }
-
-    fn hook_error(&self, hook: &'static str, source: HookError) -> InitError {
-        match self.config.process.timeout {
-            Some(limit) if source.is_timed_out() => InitError::TimedOut { limit },
-            // A hook that gave up for another reason meanwhile gave up because of it.
-            _ if source.is_stopped() || self.stop.is_requested() => InitError::Stopped,
-            _ => InitError::Hook { hook, source },
-        }
-    }
-
-    /// Neither its stop was requested nor has it taken too long.
-    fn may_go_on(&self, until: Option<Instant>) -> Result<(), InitError> {
-        if self.stop.is_requested() {
-            return Err(InitError::Stopped);
-        }
-        match (until, self.config.process.timeout) {
-            (Some(until), Some(limit)) if until < Instant::now() => {
-                Err(InitError::TimedOut { limit })
-            }
-            _ => Ok(()),
-        }
     }
 }

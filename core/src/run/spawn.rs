@@ -17,6 +17,7 @@ use super::env::Environment;
 use crate::error::{RunError, SpawnStep};
 use child::{Failure, Memory, Plan};
 use pipes::{above_targets, pipe};
+pub(crate) use search::file_of;
 use signals::Altered;
 use strings::Strings;
 

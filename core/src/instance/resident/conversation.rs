@@ -23,7 +23,7 @@ use crate::run::logs::Stream;
 use crate::run::spawn::Child;
 use crate::run::status::Ended;
 use crate::run::stop::Stop;
-use crate::runner::Unheld;
+use crate::tool::Unheld;
 use ready::{Ready, Wanted};
 
 pub(crate) use ready::sleep;

@@ -1,9 +1,12 @@
 //! Where a program may be that is named without a slash: `execvp(3)`'s rules, over the PATH of the
 //! environment that the program is given.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::strings::Strings;
 use crate::run::env::Environment;
@@ -34,6 +37,22 @@ pub(super) fn candidates(program: &Path, environment: &Environment) -> io::Resul
         }
     }
     Ok(candidates)
+}
+
+/// The file that is executed for `program` by a process that is started in `working_dir`, as far as
+/// can be told without doing it; `None` where there is none.
+pub(crate) fn file_of(
+    program: &Path,
+    environment: &Environment,
+    working_dir: &Path,
+) -> Option<PathBuf> {
+    let candidates = candidates(program, environment).ok()?;
+    let mut paths = candidates
+        .iter()
+        .map(|path| working_dir.join(OsStr::from_bytes(path)));
+    let may_execute =
+        |path: &PathBuf| accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok();
+    paths.find(|path| path.is_file() && may_execute(path))
 }
 
 /// Whether it is looked for in PATH.

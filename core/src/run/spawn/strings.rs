@@ -37,6 +37,14 @@ impl Strings {
         Ok(())
     }
 
+    /// Each of them, without its NUL.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let ends = self.starts.iter().skip(1).copied();
+        let ends = ends.chain([self.bytes.len()]);
+        let ranges = self.starts.iter().zip(ends);
+        ranges.filter_map(|(start, end)| self.bytes.get(*start..end.checked_sub(1)?))
+    }
+
     /// Their addresses.
     pub(super) fn pointers(&self) -> Pointers<'_> {
         let address = |start: &usize| self.bytes.get(*start..).unwrap_or_default().as_ptr().cast();
@@ -93,6 +101,8 @@ mod tests {
             .map(|string| unsafe { CStr::from_ptr(*string) }.to_bytes())
             .collect();
         assert_eq!(read, [&b"A=1"[..], b"", b"C=3"]);
+        assert_eq!(strings.iter().collect::<Vec<_>>(), read);
+        assert_eq!(Strings::default().iter().count(), 0);
         // SAFETY: the array has one entry more than it has strings.
         assert!(unsafe { *pointers.as_ptr().add(3) }.is_null());
         assert!(Strings::default().pointers().each().is_empty());
