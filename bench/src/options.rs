@@ -23,6 +23,8 @@ figures (all of them where none is named):
   memory    resident memory: idle, after activations, with idle connections
   logs      log throughput against `action | cat`
   init      init of text and archives, time by stage, peak memory, against unzip
+  build-cache
+            init of a C source that a hook compiles: each time, and from the cache
   growth    cost as connections, arguments and logs grow
   size      the binary by its parts
 

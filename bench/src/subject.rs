@@ -26,7 +26,7 @@ pub(crate) struct Subject {
     pub name: String,
     pub how: How,
     /// Of a binary of this project alone.
-    flags: Vec<&'static str>,
+    flags: Vec<String>,
     variables: Vec<(&'static str, &'static str)>,
 }
 
@@ -64,8 +64,8 @@ impl Subject {
     }
 
     /// Started with this flag, if it is a binary of this project.
-    pub(crate) fn with_flag(mut self, flag: &'static str) -> Self {
-        self.flags.push(flag);
+    pub(crate) fn with_flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
         self
     }
 

@@ -1,6 +1,7 @@
 //! The figures, one file each.
 
 mod action_loop;
+mod build_cache;
 mod growth;
 mod init;
 mod logs;
@@ -48,12 +49,13 @@ pub(crate) enum Figure {
     Memory,
     Logs,
     Init,
+    BuildCache,
     Growth,
     Size,
 }
 
 impl Figure {
-    pub(crate) const ALL: [Figure; 9] = [
+    pub(crate) const ALL: [Figure; 10] = [
         Figure::Run,
         Figure::ActionLoop,
         Figure::Overhead,
@@ -61,6 +63,7 @@ impl Figure {
         Figure::Memory,
         Figure::Logs,
         Figure::Init,
+        Figure::BuildCache,
         Figure::Growth,
         Figure::Size,
     ];
@@ -75,6 +78,7 @@ impl Figure {
             Figure::Memory => "memory",
             Figure::Logs => "logs",
             Figure::Init => "init",
+            Figure::BuildCache => "build-cache",
             Figure::Growth => "growth",
             Figure::Size => "size",
         }
@@ -91,6 +95,7 @@ impl Figure {
             Figure::Memory => memory::measure(bench, report),
             Figure::Logs => logs::measure(bench, report),
             Figure::Init => init::measure(bench, report),
+            Figure::BuildCache => build_cache::measure(bench, report),
             Figure::Growth => growth::measure(bench, report),
             Figure::Size => size::measure(bench, report),
         }
