@@ -104,11 +104,11 @@ pub(crate) fn runner<R: ActionRunner>(
     })
 }
 
-/// A compiler runs in another directory than the proxy. A name without a slash is searched in PATH.
-fn absolute(compiler: &Path) -> io::Result<PathBuf> {
-    match compiler.as_os_str().as_bytes().contains(&b'/') {
-        true => std::path::absolute(compiler),
-        false => Ok(compiler.to_path_buf()),
+/// A compiler, or a hook, runs in another directory than the proxy. A name without a slash is searched in PATH.
+pub(crate) fn absolute(program: &Path) -> io::Result<PathBuf> {
+    match program.as_os_str().as_bytes().contains(&b'/') {
+        true => std::path::absolute(program),
+        false => Ok(program.to_path_buf()),
     }
 }
 

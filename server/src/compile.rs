@@ -1,23 +1,18 @@
 //! `-compile MAIN`: a source or an archive on stdin becomes an archive on stdout that needs no
 //! compiler. Sent as the binary code of an init, it runs as it is.
 
-use std::fs;
-use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
-use std::thread;
 
-use actionproxy_core::{Action, ActionRunner, Code, Environment, InitRequest, Logs, Stop};
+use actionproxy_core::{Action, ActionRunner, Code, Environment, InitRequest, Logs};
 use serde_json::Value;
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 use crate::action_loop;
+use crate::archive;
 use crate::logs::AllToStderr;
 use crate::options::Options;
 use crate::process::{self, OwnDir};
-use crate::shutdown::{self, Shutdown, Woken};
+use crate::supervised::{Finished, Supervisor};
 
 /// Status 0, or 1 with the cause on stderr, where everything goes that is no archive. INT, TERM and
 /// HUP end the compiler; the status is then 128 and the signal's number.
@@ -41,29 +36,13 @@ pub(crate) fn run(
     action_loop::configure(&mut options);
     let dir = OwnDir::create().map_err(failed)?;
     options.config.action_dir = dir.path().to_path_buf();
-    process::keep_descriptors_from_actions();
-    let shutdown = Shutdown::register().map_err(failed)?;
-    let stop = Stop::new().map_err(failed)?;
-    request.stop = stop.clone();
+    let supervisor = Supervisor::new("compile")?;
+    request.stop = supervisor.stop();
     let action = Action::open(options.config, runner).map_err(|e| format!("compile: {e}"))?;
-    let (finished, finishing) = shutdown::finish_line().map_err(failed)?;
-    let compiling = thread::Builder::new()
-        .spawn(move || {
-            let made = compile(&action, request);
-            drop(finishing);
-            made
-        })
-        .map_err(failed)?;
-    let woken = shutdown.wait(&finished);
-    if let Woken::Signal(signal) = woken {
-        stop.request();
-        shutdown.wait(&finished);
-        process::end_children();
-        return Ok(shutdown::exit_status(signal));
-    }
-    let made = compiling
-        .join()
-        .unwrap_or_else(|_| Err("the compilation panicked".to_owned()));
+    let made = match supervisor.run(move || compile(&action, request))? {
+        Finished::Done(made) => made.unwrap_or_else(|| Err("the compilation panicked".to_owned())),
+        Finished::Ended(status) => return Ok(status),
+    };
     let written = made.and_then(|archive| {
         let mut stdout = io::stdout();
         let written = stdout.write_all(&archive).and_then(|()| stdout.flush());
@@ -82,7 +61,7 @@ fn compile(action: &Action, request: InitRequest) -> Result<Vec<u8>, String> {
     let built = action
         .build(request, &mut Logs::to(&mut AllToStderr))
         .map_err(|e| e.to_string())?;
-    archive(&built.dir()).map_err(|e| format!("failed to make the archive: {e}"))
+    archive::of_dir(&built.dir()).map_err(|e| format!("failed to make the archive: {e}"))
 }
 
 fn read_source(max_bytes: u64) -> Result<Vec<u8>, String> {
@@ -115,41 +94,4 @@ fn variables(json: Option<&str>) -> Result<Environment, String> {
             .collect()),
         _ => Err(format!("-env: expected a JSON object, found {json:?}")),
     }
-}
-
-/// A zip of what is in `dir`, with modes and symlinks, the names in order.
-fn archive(dir: &Path) -> io::Result<Vec<u8>> {
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    add(&mut writer, dir, "")?;
-    Ok(writer.finish()?.into_inner())
-}
-
-fn add(writer: &mut ZipWriter<Cursor<Vec<u8>>>, dir: &Path, prefix: &str) -> io::Result<()> {
-    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        let name = entry.file_name().into_string().map_err(|name| {
-            let problem = format!("{}: the name is not UTF-8", Path::new(&name).display());
-            io::Error::new(io::ErrorKind::InvalidData, problem)
-        })?;
-        let name = format!("{prefix}{name}");
-        let metadata = fs::symlink_metadata(&path)?;
-        let options =
-            SimpleFileOptions::default().unix_permissions(metadata.permissions().mode() & 0o777);
-        if metadata.is_symlink() {
-            let target = fs::read_link(&path)?;
-            writer.add_symlink(name, target.to_string_lossy(), options)?;
-        } else if metadata.is_dir() {
-            writer.add_directory(format!("{name}/"), options)?;
-            add(writer, &path, &format!("{name}/"))?;
-        } else if metadata.is_file() {
-            writer.start_file(
-                name,
-                options.large_file(metadata.len() >= u64::from(u32::MAX)),
-            )?;
-            io::copy(&mut fs::File::open(&path)?, writer)?;
-        }
-    }
-    Ok(())
 }

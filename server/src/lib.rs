@@ -29,19 +29,25 @@
 
 mod action_loop;
 mod action_port;
+mod archive;
 mod compile;
 mod contract;
 mod health;
+mod hooks;
 mod http;
 mod logs;
 mod metrics;
 mod once;
 mod operator;
 mod options;
+mod pack;
 mod process;
 mod serve;
 mod shutdown;
+mod source;
 mod stub;
+mod supervised;
+mod trial;
 mod wake;
 mod workers;
 
@@ -55,10 +61,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use actionproxy_core::{ActionRunner, Config, Environment};
+use actionproxy_core::{ActionRunner, CompilerRunner, Config, Environment};
 
 use http::listener::HANDED_OVER;
-use options::{Command, Parsed};
+use options::{Command, Options, Parsed};
 
 /// Runs the command line with `runner`, where its defaults are fine. See [`Runtime`].
 pub fn main(runner: impl ActionRunner + 'static) -> ExitCode {
@@ -125,6 +131,7 @@ impl<R: ActionRunner + 'static> Runtime<R> {
 fn live_within_limits(mut command: Command) -> Result<Command, String> {
     if let Command::Serve(options)
     | Command::Once { options, .. }
+    | Command::Try { options, .. }
     | Command::Compile { options, .. } = &mut command
     {
         process::survive_limits();
@@ -138,16 +145,35 @@ fn live_within_limits(mut command: Command) -> Result<Command, String> {
 
 fn perform(command: Command, runner: impl ActionRunner + 'static) -> Result<ExitCode, String> {
     match command {
-        Command::Serve(mut options) if options.action_loop.is_served => {
-            let runner = action_loop::runner(runner, &options.action_loop)
-                .map_err(|e| format!("OW_COMPILER: {e}"))?;
+        Command::Serve(mut options) => {
+            let runner = hooks::runner(runner, &mut options)?;
+            if !options.action_loop.is_served {
+                return serve::serve(runner, options);
+            }
+            let runner = looping(runner, &options)?;
             action_loop::configure(&mut options);
             return serve::serve(runner, options);
         }
-        Command::Serve(options) => return serve::serve(runner, options),
-        Command::Compile { main, env, options } => {
+        Command::Try { trial, mut options } => {
+            let runner = hooks::runner(runner, &mut options)?;
+            return match options.action_loop.is_served {
+                true => trial::run(looping(runner, &options)?, trial, options),
+                false => trial::run(runner, trial, options),
+            };
+        }
+        Command::Compile {
+            main,
+            env,
+            mut options,
+        } => {
+            let runner = hooks::runner(runner, &mut options)?;
             return compile::run(runner, main, env.as_deref(), options);
         }
+        Command::Pack {
+            files,
+            naming,
+            options,
+        } => return pack::run(&files, naming, &options),
         Command::Once {
             file,
             argument,
@@ -159,6 +185,11 @@ fn perform(command: Command, runner: impl ActionRunner + 'static) -> Result<Exit
         Command::Version => print(concat!("actionproxy ", env!("CARGO_PKG_VERSION"), "\n")),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `runner` with what ActionLoop does before its `build`.
+fn looping<R: ActionRunner>(runner: R, options: &Options) -> Result<CompilerRunner<R>, String> {
+    action_loop::runner(runner, &options.action_loop).map_err(|e| format!("OW_COMPILER: {e}"))
 }
 
 /// One line on stderr.

@@ -4,19 +4,19 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use actionproxy_core::limits::explained;
-use actionproxy_core::{Action, ActionRunner, Ended, Logs, RunRequest, Stop, VerifyPolicy};
+use actionproxy_core::{
+    Action, ActionRunner, Ended, Logs, Outcome, RunError, RunRequest, VerifyPolicy,
+};
 use actionproxy_platforms::run_text;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::logs::{LogStreams, Sharing, Sinks};
+use crate::logs::{LogStreams, Sharing};
 use crate::options::{Argument, Options};
-use crate::process;
-use crate::shutdown::{self, Shutdown, Woken};
+use crate::supervised::{Finished, Supervisor};
 
 /// The most of a wrong argument that a message shows.
 const SHOWN: usize = 200;
@@ -46,66 +46,59 @@ pub(crate) fn run(
     config.source = config.executable.clone();
     // Nothing was initialised: there is no digest to hold the file against.
     config.verify = VerifyPolicy::Permission;
-    process::keep_descriptors_from_actions();
-    let shutdown = Shutdown::register()
-        .map_err(|e| format!("run: failed to handle signals: {}", explained(&e)))?;
-    let stop = Stop::new().map_err(|e| format!("run: {}", explained(&e)))?;
+    let supervisor = Supervisor::new("run")?;
     let action = Action::existing(config, runner).map_err(|e| format!("run: {e}"))?;
     let request = RunRequest {
         argument,
-        stop: stop.clone(),
+        stop: supervisor.stop(),
         ..RunRequest::default()
     };
-    let (finished, finishing) =
-        shutdown::finish_line().map_err(|e| format!("run: {}", explained(&e)))?;
-    // The action has a process group of its own, so a terminal's Ctrl-C does not reach it. This
-    // thread waits for signals, since orphans are its children.
-    let activation = thread::Builder::new()
-        .spawn(move || {
-            let status = activate(&action, request, limit);
-            drop(finishing);
-            status
-        })
-        .map_err(|e| format!("run: failed to start a thread: {}", explained(&e)))?;
-    let Woken::Signal(first) = shutdown.wait(&finished) else {
-        return Ok(activation.join().unwrap_or(ExitCode::FAILURE));
-    };
-    stop.request();
-    let second = shutdown.wait(&finished);
-    // Those too that have left the action's process group.
-    process::end_children();
-    Ok(shutdown::exit_status(match second {
-        Woken::Signal(second) => second,
-        Woken::Finished => first,
-    }))
+    let finished = supervisor.run(move || report(activate(&action, request, limit)))?;
+    Ok(match finished {
+        Finished::Done(status) => status.unwrap_or(ExitCode::FAILURE),
+        Finished::Ended(status) => status,
+    })
 }
 
-/// Status 0, or 1 with the cause on stderr. Logs that nobody reads within `limit` do not keep it.
-fn activate(action: &Action, request: RunRequest, limit: Option<Duration>) -> ExitCode {
+/// One activation. Logs that nobody reads within `limit` do not keep it.
+///
+/// # Errors
+/// There is no result.
+pub(crate) fn activate(
+    action: &Action,
+    request: RunRequest,
+    limit: Option<Duration>,
+) -> Result<Outcome, RunError> {
     let logs = LogStreams::new(Sharing::Alone, "", limit, None);
     let mut sinks = logs.sinks(logs.limit_from_now(None));
-    let outcome = action.run(request, &mut Logs::to(&mut sinks));
-    let Sinks { stdout, mut stderr } = sinks;
-    drop(stdout);
+    action.run(request, &mut Logs::to(&mut sinks))
+}
+
+/// Writes the result as the last line. Status 0, or 1 with the cause on stderr.
+pub(crate) fn report(outcome: Result<Outcome, RunError>) -> ExitCode {
     match outcome {
         Ok(outcome) => {
-            let mut stdout = io::stdout();
             if let Ended::Signaled(_) = outcome.ended {
-                let _ = writeln!(stderr, "actionproxy: {}", outcome.ended);
+                let _ = writeln!(io::stderr(), "actionproxy: {}", outcome.ended);
             }
-            let mut line = outcome.result;
-            line.push(b'\n');
-            match stdout.write_all(&line).and_then(|()| stdout.flush()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(e) => {
-                    let e = explained(&e);
-                    let _ = writeln!(stderr, "actionproxy: failed to write the result: {e}");
-                    ExitCode::FAILURE
-                }
-            }
+            print_last(outcome.result)
         }
         Err(e) => {
-            let _ = writeln!(stderr, "actionproxy: {}", run_text(&e));
+            let _ = writeln!(io::stderr(), "actionproxy: {}", run_text(&e));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the last line. Status 0, or 1 with the cause on stderr.
+pub(crate) fn print_last(mut line: Vec<u8>) -> ExitCode {
+    let mut stdout = io::stdout();
+    line.push(b'\n');
+    match stdout.write_all(&line).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            let e = explained(&e);
+            let _ = writeln!(io::stderr(), "actionproxy: failed to write the result: {e}");
             ExitCode::FAILURE
         }
     }
@@ -115,7 +108,7 @@ fn activate(action: &Action, request: RunRequest, limit: Option<Duration>) -> Ex
 ///
 /// What is read from stdin is waited for to its end; a terminal only where it was asked for, and
 /// neither a device such as `/dev/null`. No more than `max_bytes` are taken from there.
-fn read_argument(argument: Argument, max_bytes: u64) -> Result<Vec<u8>, String> {
+pub(crate) fn read_argument(argument: Argument, max_bytes: u64) -> Result<Vec<u8>, String> {
     let given = match argument {
         Argument::Given(json) => json.into_bytes(),
         Argument::NotGiven if !is_fed()? => b"{}".to_vec(),

@@ -103,10 +103,10 @@ const COMMANDS: &[(&str, RunBy)] = &[
     ("printf '#!/bin/sh", README),
     ("curl -s localhost:8080 ", KNATIVE),
     ("curl -s localhost:8080/", README),
-    ("cat > target/init.py", README),
-    ("python3 target/init.py", README),
+    ("cargo run --release --quiet -- pack", README),
+    ("cargo run --release --quiet -- --source-name", README),
+    ("printf '#include <stdio.h>", README),
     ("mkdir -p target/zip", README),
-    ("(cd target/zip", README),
     ("cargo test --workspace", CI),
     ("cargo test -p actionproxy-core", CI),
     ("cargo test -p actionproxy-tests --test NAME", CI),
@@ -211,6 +211,41 @@ const COMMANDS: &[(&str, RunBy)] = &[
         File(
             "tests/tests/cli/main.rs",
             "fn help_and_version_are_words_too",
+        ),
+    ),
+    (
+        "actionproxy [FLAGS] run --init",
+        File(
+            "tests/tests/hooks/trial.rs",
+            "fn a_source_goes_through_all_hooks_and_runs",
+        ),
+    ),
+    (
+        "actionproxy run --init",
+        File(
+            "tests/tests/hooks/trial.rs",
+            "fn a_source_goes_through_all_hooks_and_runs",
+        ),
+    ),
+    (
+        "actionproxy [FLAGS] init",
+        File(
+            "tests/tests/hooks/trial.rs",
+            "fn an_init_leaves_the_action_where_it_is_told_and_nothing_elsewhere",
+        ),
+    ),
+    (
+        "actionproxy init",
+        File(
+            "tests/tests/hooks/trial.rs",
+            "fn an_init_leaves_the_action_where_it_is_told_and_nothing_elsewhere",
+        ),
+    ),
+    (
+        "actionproxy [FLAGS] pack",
+        File(
+            "tests/tests/hooks/pack.rs",
+            "fn a_script_is_text_and_a_program_is_binary_with_the_checksum_of_each",
         ),
     ),
     (

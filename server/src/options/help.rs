@@ -12,6 +12,11 @@ pub(crate) fn help(name: &str) -> String {
          \x20      {name} [FLAGS] run FILE [JSON]  run one executable once, without HTTP;\n\
          \x20                                     where JSON is `-`, or stdin is a pipe or a file\n\
          \x20                                     and JSON is left out, it comes from stdin\n\
+         \x20      {name} [FLAGS] run --init FILE [JSON]  the same of a source or an archive, initialised first\n\
+         \x20      {name} [FLAGS] init FILE        only the init; FILE may be `-`, stdin\n\
+         \x20      {name} [FLAGS] pack FILE...     the init message on stdout; of several files, or a\n\
+         \x20                                     directory, a zip. For init messages of these three:\n\
+         \x20                                     --main NAME, --name NAME, --env NAME=VALUE\n\
          \x20      {name} [FLAGS] compile MAIN     source or archive on stdin, on stdout a zip that needs no\n\
          \x20                                     compiler; `-compile MAIN -env JSON` is the same\n\
          \x20      {name} [FLAGS] health           exit 0 if the proxy on this port is alive\n\

@@ -1,8 +1,10 @@
 //! Flags and environment variables, read by one table, from which the help is made too.
 
+mod command;
 mod go_flags;
 mod help;
 mod host;
+mod init_flags;
 mod nearest;
 mod settings;
 mod user;
@@ -16,10 +18,12 @@ use std::time::Duration;
 
 use actionproxy_core::{Config, Reinit};
 
-use crate::action_loop;
+use crate::{action_loop, hooks};
 
+pub(crate) use command::{Argument, Command};
 use go_flags::{GoFlags, Taken};
 pub(crate) use help::help;
+use init_flags::InitFlags;
 use nearest::suggestion;
 use settings::Setting;
 
@@ -48,6 +52,7 @@ pub(crate) struct Options {
     /// Whether the logs of an activation end with a sentinel, on Knative.
     pub sentinels: bool,
     pub action_loop: action_loop::Settings,
+    pub hooks: hooks::Settings,
     pub config: Config,
 }
 
@@ -89,45 +94,10 @@ impl Options {
             http_methods: "[post]".to_owned(),
             sentinels: true,
             action_loop: action_loop::Settings::default(),
+            hooks: hooks::Settings::default(),
             config,
         }
     }
-}
-
-/// What the command line asks for.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Serve(Options),
-    /// One executable, once, without HTTP.
-    Once {
-        file: PathBuf,
-        argument: Argument,
-        options: Options,
-    },
-    /// Makes a source into an archive that needs no compiler: from stdin to stdout.
-    Compile {
-        main: String,
-        /// Variables for the compiler, as a JSON object.
-        env: Option<String>,
-        options: Options,
-    },
-    /// Is the proxy of this machine alive?
-    Health(Options),
-    /// Behave as the built-in stub, on the argument given.
-    Stub,
-    Help,
-    Version,
-}
-
-/// Where the argument of a `run` is.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Argument {
-    /// On the command line.
-    Given(String),
-    /// On stdin: it was asked for, by `-`.
-    Stdin,
-    /// Not on the command line: on stdin, if somebody put anything there.
-    NotGiven,
 }
 
 /// What the command line asks for, and what there is to say about it.
@@ -160,11 +130,16 @@ pub(crate) fn parse(
     let mut flags: Vec<(&Setting, OsString)> = Vec::new();
     let mut words: Vec<OsString> = Vec::new();
     let mut go = GoFlags::default();
+    let mut init = InitFlags::default();
     while let Some(argument) = parser.next().map_err(|e| e.to_string())? {
         match argument {
             lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => return Ok(Command::Help.into()),
             lexopt::Arg::Long("version") | lexopt::Arg::Short('V') => {
                 return Ok(Command::Version.into());
+            }
+            lexopt::Arg::Long(flag) if InitFlags::NAMES.contains(&flag) => {
+                let flag = flag.to_owned();
+                init.take(&flag, &mut parser)?;
             }
             lexopt::Arg::Long(flag) => {
                 let setting = settings::all()
@@ -228,7 +203,7 @@ pub(crate) fn parse(
             env: go.env,
             options,
         },
-        _ => command(words, go.env, options)?,
+        _ => command::of(words, go.env, init, options)?,
     };
     Ok(Parsed { command, warnings })
 }
@@ -258,7 +233,8 @@ fn flag_value(parser: &mut lexopt::Parser, setting: &Setting) -> Result<OsString
 fn unknown_flag(flag: &str) -> String {
     let known = settings::all().map(|setting| setting.flag);
     let known = known.filter(|flag| !flag.is_empty());
-    let meant = suggestion(flag, known.chain(["help", "version"]), |f| format!("--{f}"));
+    let known = known.chain(InitFlags::NAMES).chain(["help", "version"]);
+    let meant = suggestion(flag, known, |f| format!("--{f}"));
     format!("unknown flag `--{flag}`{meant}{}", more(&meant))
 }
 
@@ -281,49 +257,6 @@ fn more(suggestion: &str) -> &'static str {
     match suggestion {
         "" => "; `--help` lists them",
         _ => "",
-    }
-}
-
-fn command(words: Vec<OsString>, env: Option<String>, options: Options) -> Result<Command, String> {
-    let mut words = words.into_iter();
-    let Some(name) = words.next() else {
-        return Ok(Command::Serve(options));
-    };
-    let command = match name.to_str() {
-        Some("health") => Command::Health(options),
-        Some("run") => Command::Once {
-            file: words
-                .next()
-                .ok_or("run needs a FILE: `actionproxy run FILE [JSON]`")?
-                .into(),
-            argument: match words.next() {
-                None => Argument::NotGiven,
-                Some(word) if word == "-" => Argument::Stdin,
-                Some(json) => {
-                    Argument::Given(text(&json).map_err(|e| format!("run: {e}"))?.to_owned())
-                }
-            },
-            options,
-        },
-        Some("compile") => Command::Compile {
-            main: match words.next() {
-                None => return Err("compile needs a MAIN: `actionproxy compile MAIN`".to_owned()),
-                Some(main) => text(&main).map_err(|e| format!("compile: {e}"))?.to_owned(),
-            },
-            env,
-            options,
-        },
-        other => {
-            let known = ["run", "compile", "health", "help", "version"];
-            let meant = suggestion(other.unwrap_or_default(), known, str::to_owned);
-            return Err(format!(
-                "unknown command {name:?}; expected `run`, `compile`, `health`, `help` or `version`{meant}"
-            ));
-        }
-    };
-    match words.next() {
-        None => Ok(command),
-        Some(extra) => Err(format!("unexpected argument {extra:?}")),
     }
 }
 

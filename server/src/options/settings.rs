@@ -1,6 +1,7 @@
 //! The table of settings: flag, variables, default, help, and where the value goes.
 
 mod confinement;
+mod hooks;
 
 use std::path::PathBuf;
 
@@ -37,7 +38,9 @@ pub(super) enum Unknown {
 
 /// All of them, in the order of the help.
 pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
-    [GENERAL, confinement::SETTINGS].into_iter().flatten()
+    [GENERAL, hooks::SETTINGS, confinement::SETTINGS]
+        .into_iter()
+        .flatten()
 }
 
 const GENERAL: &[Setting] = &[

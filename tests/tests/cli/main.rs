@@ -129,7 +129,7 @@ fn what_a_misspelt_word_was_meant_to_be_is_suggested() {
         (&["-m", "1"], "unknown flag `-m`; `--help` lists them"),
         (
             &["rnu", "x"],
-            "unknown command \"rnu\"; expected `run`, `compile`, `health`, `help` or `version`; did you mean `run`?",
+            "unknown command \"rnu\"; expected `run`, `init`, `pack`, `compile`, `health`, `help` or `version`; did you mean `run`?",
         ),
         (&["helth"], "did you mean `health`?"),
     ] {
