@@ -1,6 +1,8 @@
 # `docker buildx bake` builds every image for every platform, from a fresh clone; `scripts/images`
 # does the same with the revision, the times and the digest of the base filled in.
 #
+# `docker buildx bake runtimes` builds the example runtimes: under emulation that takes long.
+#
 # Each variable is taken from the environment. An engine that keeps images of one platform only
 # (Docker without the containerd image store) builds one at a time:
 #   docker buildx bake --set '*.platform=linux/arm64' --load
@@ -89,4 +91,32 @@ target "example-c" {
   inherits = ["debian"]
   target   = "example-c"
   tags     = ["${REGISTRY}/example-c:${TAG}"]
+}
+
+# The example runtimes, each from the directory that a person copies. Their Dockerfiles name the images
+# that they stand on as anybody would; here those are the ones of this build.
+group "runtimes" {
+  targets = ["runtime"]
+}
+
+target "runtime" {
+  name       = "runtime-${language}"
+  matrix     = { language = ["c", "go", "python"] }
+  inherits   = ["debian"]
+  context    = "runtimes/${language}"
+  dockerfile = "Dockerfile"
+  contexts = {
+    "actionproxy/proxy"  = "target:proxy"
+    "debian:trixie-slim" = "docker-image://${DEBIAN_IMAGE}"
+  }
+  labels = {
+    "org.opencontainers.image.title"       = "actionproxy-runtime-${language}"
+    "org.opencontainers.image.description" = "A runtime of OpenWhisk actions, to use and to copy: ${language}"
+    "org.opencontainers.image.licenses"    = "Apache-2.0"
+    "org.opencontainers.image.vendor"      = "actionproxy"
+    "org.opencontainers.image.version"     = VERSION
+    "org.opencontainers.image.revision"    = REVISION
+    "org.opencontainers.image.base.name"   = BASE_NAME
+  }
+  tags = ["${REGISTRY}/runtime-${language}:${TAG}"]
 }

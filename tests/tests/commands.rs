@@ -34,6 +34,51 @@ const FUZZ: RunBy = Nothing("it needs a nightly compiler");
 /// The beginning of a command, and what runs it. The first that fits counts.
 const COMMANDS: &[(&str, RunBy)] = &[
     (
+        "docker run --rm -it -v \"$PWD:/src\" -w /src --entrypoint bash actionproxy/runtime-python",
+        File("tests/images/checks", "makes_virtualenv"),
+    ),
+    (
+        "python3 -m venv virtualenv",
+        File("tests/images/checks", "python3 -m venv"),
+    ),
+    (
+        "virtualenv/bin/pip install",
+        Nothing("it asks a package registry"),
+    ),
+    (
+        "zip -qry action.zip __main__.py virtualenv -x",
+        File(
+            "tests/tests/example_runtimes/python.rs",
+            "zip -qry a.zip __main__.py virtualenv -x",
+        ),
+    ),
+    (
+        "zip -r action.zip __main__.py",
+        File(
+            "tests/tests/example_runtimes/python.rs",
+            "fn an_archive_has_its_modules_and_files",
+        ),
+    ),
+    (
+        "docker build -t",
+        File("tests/images/run", "scripts/images --load"),
+    ),
+    (
+        "docker run --rm -p 8080:8080 my-runtime",
+        File("tests/images/checks", "passes its own test"),
+    ),
+    (
+        "docker run --rm -p 8080:8080 runtime-swift",
+        Nothing("its base image is in a registry"),
+    ),
+    (
+        "./test localhost:8080",
+        File(
+            "tests/tests/example_runtimes/main.rs",
+            "fn passes_its_own_test",
+        ),
+    ),
+    (
         "docker run --rm IMAGE --help",
         File("tests/images/checks", "docker run skeleton --help"),
     ),
@@ -96,6 +141,10 @@ const COMMANDS: &[(&str, RunBy)] = &[
             "tests/tests/knative/dedicated.rs",
             "fn it_is_prepared_before_the_first_request_which_only_runs",
         ),
+    ),
+    (
+        "cargo test -p actionproxy-tests --test example_runtimes",
+        CI,
     ),
     ("cargo test -p actionproxy-tests --test deploy", CI),
     ("cargo run --release --quiet -- run target/try", README),
@@ -418,6 +467,11 @@ fn commands() -> Vec<(String, String)> {
         "fuzz/README.md",
         "tests/images/README.md",
         "deploy/README.md",
+        "runtimes/README.md",
+        "runtimes/c/README.md",
+        "runtimes/go/README.md",
+        "runtimes/python/README.md",
+        "runtimes/swift/README.md",
     ] {
         add(file, of_document(&read(file)));
     }
