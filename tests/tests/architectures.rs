@@ -127,7 +127,7 @@ fn the_readme_has_a_row_for_each_and_names_each_platform() {
 fn ci_tests_only_what_is_in_the_list() {
     let ci = read(".ci/architectures");
     let all = of_each("echo", "");
-    for list in ["IMAGES=\"", "EMULATED=\""] {
+    for list in ["IMAGES=\"", "EMULATED=\"", "RUNTIMES=\""] {
         let (_, rest) = ci.split_once(&format!("\n{list}")).expect(list);
         let (names, _) = rest.split_once('"').expect("the end of a string");
         assert!(names.split(' ').count() >= 2, "{names}");
