@@ -100,7 +100,9 @@ fn go_on(connection: Connection, frame: Frame) {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.give(Refusal::Failed.into());
+        if self.connection.is_some() {
+            self.give(Refusal::Failed.into());
+        }
     }
 }
 
