@@ -60,6 +60,7 @@ pub use error::{Fault, HookError, InitError, RunError, SpawnStep, StartError, Ve
 pub use init::contents::Contents;
 pub use init::stub::Stub;
 pub use init::verify::Executable;
+pub use instance::Rest;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};
 pub use rehearsal::Rehearsal;
 pub use run::Activation;

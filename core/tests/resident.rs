@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use actionproxy_core::{
     Action, ActionRunner, Code, CompilerRunner, Config, Greeting, HookError, InitError,
-    InitRequest, InstanceKind, Logs, NativeRunner, Reinit, ResidentConfig, RunError, RunRequest,
-    Staged, StartError,
+    InitRequest, InstanceKind, Logs, NativeRunner, Reinit, ResidentConfig, Rest, RunError,
+    RunRequest, Staged, StartError,
 };
 
 /// Answers each question with itself.
@@ -184,16 +184,14 @@ fn what_is_written_between_activations_is_handed_on_by_tend_and_the_end_is_seen(
     // Until it is seen that the process has exited. What it wrote may already have come with the
     // activation, if it was quicker than we.
     while !String::from_utf8_lossy(&stderr).contains("status 7") {
+        let rest = action.rest(&[wake.as_fd()], Some(Duration::from_secs(60)));
+        assert_eq!(rest.expect("it waits"), Rest::Untended);
         let mut logs = logs(&mut stdout, &mut stderr);
-        action
-            .tend(wake.as_fd(), Some(Duration::from_secs(60)), &mut logs)
-            .expect("it waits");
+        action.tend(&mut logs).expect("it can be read");
     }
     assert!(matches!(run(&action, "{}"), Err(RunError::Ended { .. })));
     drop(waker);
     // Readable now, it comes back at once.
-    let mut logs = logs(&mut stdout, &mut stderr);
-    action
-        .tend(wake.as_fd(), None, &mut logs)
-        .expect("it waits");
+    let rest = action.rest(&[wake.as_fd()], None).expect("it waits");
+    assert_eq!(rest, Rest::Woken);
 }

@@ -10,7 +10,7 @@ use crate::error::{InitError, RunError, StartError};
 use crate::init::Ready;
 use crate::init::place::Numbered;
 use crate::init::verify::Executable;
-use crate::instance::{self, Instance, Launch, Readiness, Resident, Start};
+use crate::instance::{self, Instance, Launch, Readiness, Resident, Rest, Start};
 use crate::message::{InitRequest, Outcome, RunRequest};
 use crate::run::env::Environment;
 use crate::run::status::MemoryGroup;
@@ -29,23 +29,37 @@ impl Action {
         ready.place.map(Built).ok_or(InitError::NoCode)
     }
 
-    /// Hands on what a resident process writes while no activation runs, until `wake` is readable or
-    /// `longest` is over; without such a process it only waits. Somebody has to call it whenever no
-    /// activation runs, lest the process stand still with a full pipe.
+    /// Waits until one of `wakes` is readable, `longest` is over, or a resident process writes or
+    /// exits; for such a process, [`tend`](Self::tend) is due then. It may return for nothing.
+    ///
+    /// Somebody has to wait so whenever no activation runs, lest the process stand still with a full
+    /// pipe.
     ///
     /// # Errors
     /// [`RunError::Io`] where the machine does not let it wait.
-    pub fn tend(
+    pub fn rest(
         &self,
-        wake: BorrowedFd<'_>,
+        wakes: &[BorrowedFd<'_>],
         longest: Option<Duration>,
-        logs: &mut Logs<'_>,
-    ) -> Result<(), RunError> {
+    ) -> Result<Rest, RunError> {
         match (&self.instance, self.start_of_resident(&NEVER)) {
             (Instance::Resident(Some(resident)), Some(start)) => {
-                resident.tend(start, wake, longest, logs)
+                resident.rest(start, wakes, longest)
             }
-            _ => instance::sleep(wake, longest),
+            _ => instance::sleep(wakes, longest),
+        }
+    }
+
+    /// Hands on what a resident process has written while no activation ran. One that has exited is
+    /// brought to its end: that of its group takes as long as after any activation. Without such a
+    /// process there is nothing to do.
+    ///
+    /// # Errors
+    /// [`RunError::Io`] where the machine does not let its output be read.
+    pub fn tend(&self, logs: &mut Logs<'_>) -> Result<(), RunError> {
+        match (&self.instance, self.start_of_resident(&NEVER)) {
+            (Instance::Resident(Some(resident)), Some(start)) => resident.tend(start, logs),
+            _ => Ok(()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod resident;
 
+pub use resident::Rest;
 pub(crate) use resident::{Launch, Readiness, Resident, Start, sleep};
 
 /// What an action has to run its activations with.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, ioctl_fionread};
 
-use super::Start;
+use super::{Rest, Start};
 use crate::error::{RunError, When};
 use crate::run::Logs;
 use crate::run::collect::{self, Cut, Limits};
@@ -79,13 +79,6 @@ pub(super) enum Heard {
     Exited { when: When },
     /// Descriptor 3 is closed, and the process runs on.
     Closed,
-}
-
-/// Why a pause is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pause {
-    Woken,
-    Exited,
 }
 
 /// How a process comes to its end.
@@ -158,8 +151,8 @@ impl Conversation {
             let wanted = Wanted {
                 stdin: !rest.is_empty(),
                 results: results_end == ResultsEnd::Open,
-                stop: Some(terms.stop),
-                wake: None,
+                stop: terms.stop,
+                wakes: &[],
             };
             let ready = self.wait(wanted, until)?;
             self.pass_ready(ready, logs)?;
@@ -198,32 +191,31 @@ impl Conversation {
         }
     }
 
-    /// Hands on what the process writes, until `wake` is readable or `longest` is over.
-    pub(super) fn pause(
-        &mut self,
-        wake: BorrowedFd<'_>,
+    /// Waits until the process writes or exits, one of `wakes` is readable, or `longest` is over.
+    pub(super) fn rest(
+        &self,
+        wakes: &[BorrowedFd<'_>],
         stop: &Stop,
         longest: Option<Duration>,
-        logs: &mut Logs<'_>,
-    ) -> Result<Pause, RunError> {
+    ) -> Result<Rest, RunError> {
         let until = longest.and_then(|longest| Instant::now().checked_add(longest));
         loop {
-            let wanted = Wanted {
-                stdin: false,
-                results: false,
-                stop: Some(stop),
-                wake: Some(wake),
-            };
-            let ready = self.wait(wanted, until)?;
-            self.pass_ready(ready, logs)?;
-            if ready.exit {
-                return Ok(Pause::Exited);
+            let ready = self.wait(Wanted::nothing(stop, wakes), until)?;
+            if ready.exit || ready.logs.contains(&true) {
+                return Ok(Rest::Untended);
             }
             let is_over = until.is_some_and(|until| until <= Instant::now());
             if ready.wake || ready.stop || is_over {
-                return Ok(Pause::Woken);
+                return Ok(Rest::Woken);
             }
         }
+    }
+
+    /// Hands on what the process has written; whether it has exited.
+    pub(super) fn tend(&mut self, stop: &Stop, logs: &mut Logs<'_>) -> Result<bool, RunError> {
+        let ready = self.wait(Wanted::nothing(stop, &[]), Some(Instant::now()))?;
+        self.pass_ready(ready, logs)?;
+        Ok(ready.exit)
     }
 
     /// Brings the process to its end, waits for it, and hands on the last that it writes.
@@ -308,6 +300,9 @@ impl Conversation {
 
     /// Hands on what stands in the pipes now.
     fn pass_what_stands(&mut self, logs: &mut Logs<'_>) -> Result<(), RunError> {
+        if self.are_logs_empty() {
+            return Ok(());
+        }
         for stream in [0, 1] {
             let mut owed = in_pipe(self.pipe(stream));
             while owed > 0 && !self.logs[stream].is_closed {

@@ -35,7 +35,7 @@ use crate::run::spawn::{Parent, Program};
 use crate::run::status::{Ended, MemoryGroup};
 use crate::run::stop::Stop;
 use ack::Ack;
-use conversation::{Conversation, Finish, Heard, Pause, Terms};
+use conversation::{Conversation, Finish, Heard, Terms};
 
 /// What every call needs that belongs to the action and not to the process.
 #[derive(Clone, Copy)]
@@ -74,6 +74,15 @@ enum State {
     Cut,
     /// It ended by itself.
     Ended(Ended),
+}
+
+/// Why [`Action::rest`](crate::Action::rest) is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// A descriptor is readable, or the time is over.
+    Woken,
+    /// The resident process has written or exited: [`Action::tend`](crate::Action::tend) is due.
+    Untended,
 }
 
 /// Whether a question can be asked at once.
@@ -201,27 +210,29 @@ impl Resident {
         }
     }
 
-    /// Hands on what the process writes while it is asked nothing, until `wake` is readable, or for
-    /// so long.
-    pub(crate) fn tend(
+    /// Waits while the process is asked nothing, for what it does and for `wakes`.
+    pub(crate) fn rest(
         &self,
         start: Start<'_>,
-        wake: BorrowedFd<'_>,
+        wakes: &[BorrowedFd<'_>],
         longest: Option<Duration>,
-        logs: &mut Logs<'_>,
-    ) -> Result<(), RunError> {
-        let mut state = self.state();
-        let State::Waiting(conversation) = &mut *state else {
-            return conversation::sleep(wake, longest);
-        };
-        match conversation.pause(wake, start.stop, longest, logs)? {
-            Pause::Woken => Ok(()),
-            Pause::Exited => {
-                let ended = end(&mut state, Finish::Exited, start, logs)?;
-                logs.note(format_args!("{ended}, between activations"));
-                Ok(())
-            }
+    ) -> Result<Rest, RunError> {
+        match &*self.state() {
+            State::Waiting(conversation) => conversation.rest(wakes, start.stop, longest),
+            State::Cut | State::Ended(_) => conversation::sleep(wakes, longest),
         }
+    }
+
+    /// Hands on what the process has written, and brings it to its end where it has exited.
+    pub(crate) fn tend(&self, start: Start<'_>, logs: &mut Logs<'_>) -> Result<(), RunError> {
+        let mut state = self.state();
+        if let State::Waiting(conversation) = &mut *state
+            && conversation.tend(start.stop, logs)?
+        {
+            let ended = end(&mut state, Finish::Exited, start, logs)?;
+            logs.note(format_args!("{ended}, between activations"));
+        }
+        Ok(())
     }
 
     /// Ends the process and its group, with TERM first, and waits for it.

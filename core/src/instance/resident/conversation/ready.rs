@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::{Conversation, failed};
+use super::{Conversation, Rest, failed};
 use crate::error::RunError;
 use crate::run::collect;
 use crate::run::stop::Stop;
@@ -17,8 +17,20 @@ const EXIT_TICK: Duration = Duration::from_millis(5);
 pub(super) struct Wanted<'a> {
     pub stdin: bool,
     pub results: bool,
-    pub stop: Option<&'a Stop>,
-    pub wake: Option<BorrowedFd<'a>>,
+    pub stop: &'a Stop,
+    pub wakes: &'a [BorrowedFd<'a>],
+}
+
+impl<'a> Wanted<'a> {
+    /// Of the process itself, nothing more than always.
+    pub(super) fn nothing(stop: &'a Stop, wakes: &'a [BorrowedFd<'a>]) -> Self {
+        Wanted {
+            stdin: false,
+            results: false,
+            stop,
+            wakes,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +44,13 @@ pub(super) struct Ready {
 }
 
 impl Conversation {
+    /// Whether nothing stands in the pipes of the logs: asked for both at once, since most
+    /// activations write none.
+    pub(super) fn are_logs_empty(&self) -> bool {
+        let mut fds = [0, 1].map(|stream| PollFd::new(self.pipe(stream), PollFlags::IN));
+        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    }
+
     /// Waits for what is wanted, for logs and for the exit.
     pub(super) fn wait(
         &self,
@@ -55,17 +74,19 @@ impl Conversation {
             // be written to as well.
             (exit, readable | writable),
             (stdin.filter(|_| wanted.stdin), writable),
-            (wanted.stop.and_then(Stop::descriptor), readable),
-            (wanted.wake, readable),
+            (wanted.stop.descriptor(), readable),
         ];
-        let mut fds = Vec::with_capacity(watched.len());
-        let mut places = [None; 7];
+        let mut fds = Vec::with_capacity(watched.len() + wanted.wakes.len());
+        let mut places = [None; 6];
         for ((fd, flags), place) in watched.into_iter().zip(&mut places) {
             if let Some(fd) = fd {
                 *place = Some(fds.len());
                 fds.push(PollFd::from_borrowed_fd(fd, flags));
             }
         }
+        let first_wake = fds.len();
+        let wakes = wanted.wakes.iter();
+        fds.extend(wakes.map(|wake| PollFd::from_borrowed_fd(*wake, readable)));
         let mut timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
         if exit.is_none() {
             timeout = Some(timeout.map_or(EXIT_TICK, |timeout| timeout.min(EXIT_TICK)));
@@ -82,7 +103,8 @@ impl Conversation {
                 .and_then(|at| fds.get(at))
                 .map_or(PollFlags::empty(), PollFd::revents)
         };
-        let [out, err, results, exit, stdin, stop, wake] = places.map(flags);
+        let [out, err, results, exit, stdin, stop] = places.map(flags);
+        let wakes = fds.get(first_wake..).unwrap_or_default();
         let has_exited = match exit.contains(writable) || self.child.exit.is_none() {
             true => collect::has_exited(self.child.pid)?,
             false => !exit.is_empty(),
@@ -93,17 +115,20 @@ impl Conversation {
             exit: has_exited,
             stdin: !stdin.is_empty(),
             stop: !stop.is_empty(),
-            wake: !wake.is_empty(),
+            wake: wakes.iter().any(|wake| !wake.revents().is_empty()),
         })
     }
 }
 
-/// Waits until `wake` is readable or `longest` is over, where there is no process.
-pub(crate) fn sleep(wake: BorrowedFd<'_>, longest: Option<Duration>) -> Result<(), RunError> {
+/// Waits until one of `wakes` is readable or `longest` is over, where there is no process.
+pub(crate) fn sleep(wakes: &[BorrowedFd<'_>], longest: Option<Duration>) -> Result<Rest, RunError> {
     let timeout = longest.and_then(|longest| Timespec::try_from(longest).ok());
-    let mut fds = [PollFd::from_borrowed_fd(wake, PollFlags::IN)];
+    let wakes = wakes.iter();
+    let mut fds: Vec<_> = wakes
+        .map(|wake| PollFd::from_borrowed_fd(*wake, PollFlags::IN))
+        .collect();
     match poll(&mut fds, timeout.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Ok(_) | Err(Errno::INTR) => Ok(Rest::Woken),
         Err(e) => Err(failed("wait", e)),
     }
 }
