@@ -5,6 +5,7 @@
 
 mod alternate;
 mod bare;
+mod bare_loop;
 mod client;
 mod figures;
 mod memory;
@@ -23,6 +24,16 @@ use report::Report;
 use subject::Subject;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first.to_str() == Some(bare_loop::ARGUMENT))
+    {
+        return match bare_loop::serve(arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => failed(1, &e),
+        };
+    }
     let options = match options::parse() {
         Ok(Some(options)) => options,
         Ok(None) => {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::run::{exchange_kept, expect_200};
 use super::{Bench, size_name};
 use crate::alternate::{self, Shown, Turn};
+use crate::bare_loop::BareLoop;
 use crate::client;
 use crate::memory::{self, mib};
 use crate::programs::Looping;
@@ -27,6 +28,9 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Result<(), String> 
     for program in Looping::ALL {
         runs(bench, &subjects, program, report)?;
     }
+    if !bench.case.is_empty() {
+        return Ok(());
+    }
     for (how, variable) in [("with an ack", "1"), ("without", "")] {
         let subjects: Vec<_> = subjects
             .iter()
@@ -44,7 +48,8 @@ fn runs(
     program: Looping,
     report: &mut Report,
 ) -> Result<(), String> {
-    let init = init_of(&bench.actions.looping(program))?;
+    let executable = bench.actions.looping(program);
+    let init = init_of(&executable)?;
     let mut proxies = Vec::new();
     for (at, subject) in subjects.iter().enumerate() {
         match start(subject, &init) {
@@ -57,13 +62,29 @@ fn runs(
     let named = |how: &str| proxies.get(1).map(|(name, _)| format!("{name}, {how}"));
     let (fresh, kept) = (named("fresh connection"), named("kept connection"));
     for (size, rounds) in SIZES {
-        report.group(format!(
+        let heading = format!(
             "ActionLoop /run: {} loop, {}",
             program.name(),
             size_name(size)
-        ));
+        );
+        if !heading.contains(&bench.case) {
+            continue;
+        }
+        report.group(heading);
         let request = client::run_request(size);
-        let mut turns = Vec::new();
+        let floor = |_| BareLoop::start(&executable, request.len());
+        let [Ok(fresh_floor), Ok(kept_floor)] = [(), ()].map(floor) else {
+            return Err("the floor cannot be started".to_owned());
+        };
+        let mut connection = None;
+        let mut turns = vec![
+            Turn::new("floor, fresh connection", fresh.as_deref(), || {
+                expect_200(client::exchange(fresh_floor.address, &request))
+            }),
+            Turn::new("floor, kept connection", kept.as_deref(), || {
+                expect_200(exchange_kept(&mut connection, kept_floor.address, &request))
+            }),
+        ];
         for (name, running) in &proxies {
             let (address, request) = (running.address, &request);
             turns.push(Turn::new(
