@@ -1,11 +1,12 @@
 //! The port that activations come to: the platform's paths and `/healthz`, as a service of HTTP.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use actionproxy_platforms::{self as platforms, Contract, Endpoint, Purpose};
 
-use crate::http::{Exchange, Framing, Head, Refusal, Reply, Request, Route, Service};
-use crate::workers::{ReplyTo, Workers};
+use crate::http::{Exchange, Framing, Head, Refusal, Reply, Request, Route, Server, Service};
+use crate::workers::{ReplyTo, Source, Workers};
 
 /// The service of the action's port.
 pub(crate) struct ActionPort {
@@ -76,6 +77,27 @@ impl Service for ActionPort {
             body,
         };
         self.workers.submit(request, Box::new(Replying(exchange)));
+    }
+}
+
+/// Where requests come from, as the workers know it.
+pub(crate) struct Arrivals(pub(crate) Arc<Server>);
+
+impl Source for Arrivals {
+    fn something(&self) -> BorrowedFd<'_> {
+        self.0.something()
+    }
+
+    fn take(&self) {
+        self.0.take_watch();
+    }
+
+    fn leave(&self) {
+        self.0.leave_watch();
+    }
+
+    fn look(&self) {
+        self.0.look();
     }
 }
 

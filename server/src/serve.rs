@@ -15,7 +15,7 @@ use actionproxy_platforms::Contract;
 use rustix::process::Resource;
 
 use crate::action_loop;
-use crate::action_port::ActionPort;
+use crate::action_port::{ActionPort, Arrivals};
 use crate::contract::{self, Served};
 use crate::http::{self, Limits, Listener, Server};
 use crate::logs::{LogStreams, Sharing};
@@ -75,6 +75,7 @@ pub(crate) fn serve(
     let _ = coroutines.join();
     let server = Server::start(listeners, Arc::new(port), limits(&options))
         .map_err(|e| format!("failed to start: {}", explained(&e)))?;
+    workers.look_at(Box::new(Arrivals(Arc::clone(&server))));
     let mut servers = vec![Arc::clone(&server)];
     if let (Some(listener), Some(metrics)) = (operator_listener, metrics) {
         let operator = Operator {

@@ -1,8 +1,11 @@
 //! One connection: from the bytes of a request to its exchange, and from there to the next.
+//!
+//! Whoever finds that something has come reads as far as that goes. Only what has to be waited for
+//! takes a coroutine.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Request;
 use super::body::BodyReader;
@@ -19,6 +22,9 @@ use super::socket::{Received, Socket};
 
 /// Bytes after which other connections have their turn.
 const TURN: usize = 4 << 20;
+/// How long a thread waits for the rest of a request: most often it is on its way, and to go on in a
+/// coroutine costs more than the rest of a short run.
+const PATIENCE: Duration = Duration::from_millis(2);
 /// Bytes that count as a sign of life: fewer in an idle timeout, and the connection is stuck.
 const SIGN_OF_LIFE: usize = 64 << 10;
 /// A body that nobody wants is read and dropped up to this length, to keep the connection.
@@ -39,9 +45,32 @@ pub(super) struct Connection {
     share: Share,
     /// Bytes that have come since others had their turn.
     unpaused: usize,
+    /// Who reads or sends.
+    hands: Hands,
     /// Made where a coroutine has to wait for the first time.
     waiter: Option<Waiter>,
+    /// It has been kept before.
+    is_watched: bool,
     parting: Option<Instant>,
+}
+
+/// In whose hands a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hands {
+    /// Of one who deals with many, and waits for none.
+    Passing,
+    /// Of a thread that deals with many, and waits for this one until then, as long as nothing comes
+    /// on another.
+    Patient { until: Option<Instant> },
+    /// Of a coroutine of its own, which may wait.
+    Own,
+}
+
+/// A request whose body is being read.
+struct Arriving {
+    head: Head,
+    frame: Frame,
+    route: usize,
 }
 
 /// Why a request does not become one.
@@ -50,6 +79,8 @@ enum Failure {
     Gone,
     /// Nothing has come yet after all.
     Nothing,
+    /// It has to be waited for.
+    Later,
     Refused(Refusal),
 }
 
@@ -74,7 +105,9 @@ impl Connection {
             socket,
             incoming: Incoming::default(),
             unpaused: 0,
+            hands: Hands::Passing,
             waiter: None,
+            is_watched: false,
             parting: None,
         }
     }
@@ -104,10 +137,22 @@ impl Connection {
         self.parting = Some(begun);
     }
 
-    /// Reads one request and hands it to the service, or refuses it. In a coroutine.
-    pub(super) fn read(mut self) {
+    /// Notes that it is watched from now on; whether it was before.
+    pub(super) fn note_watched(&mut self) -> bool {
+        std::mem::replace(&mut self.is_watched, true)
+    }
+
+    /// Reads one request and hands it to the service, or refuses it. What has not come yet, and these
+    /// hands do not wait for, is waited for in a coroutine of its own.
+    pub(super) fn read_by(mut self, hands: Hands) {
+        self.hands = hands;
+        self.read();
+    }
+
+    fn read(mut self) {
         let head = match self.read_head() {
             Ok(head) => head,
+            Err(Failure::Later) => return self.go_on(Self::read),
             Err(failure) => return self.fail(failure),
         };
         let frame = Frame {
@@ -123,22 +168,37 @@ impl Connection {
         };
         let (route, reader) = match self.admit(&head) {
             Ok(admitted) => admitted,
-            Err(reply) => return self.reply_unread(&head, frame, reply),
+            Err(reply) => return self.reply_unread(head, frame, reply),
         };
         if head.expects_continue && !reader.is_done() && self.incoming.is_empty() {
             // A client that is not told goes on by itself (RFC 9110, section 10.1.1).
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
             let _ = self.socket.send(&[IoSlice::new(interim)]);
         }
-        let body = match self.read_body(reader) {
+        self.incoming.begin_body(reader);
+        self.read_rest(Arriving { head, frame, route });
+    }
+
+    /// Reads the rest of the body, and hands the request to the service.
+    fn read_rest(mut self, arriving: Arriving) {
+        let body = match self.read_body() {
             Ok(body) => body,
+            Err(Failure::Later) => return self.go_on(|own| own.read_rest(arriving)),
             Err(failure) => return self.fail(failure),
         };
+        let Arriving { head, frame, route } = arriving;
         let server = Arc::clone(&self.server);
         let exchange = Exchange::begin(self, frame);
         server
             .service
             .serve(route, Request { head, body }, exchange);
+    }
+
+    /// Goes on in a coroutine of its own.
+    fn go_on(mut self, how: impl FnOnce(Self) + Send + 'static) {
+        self.hands = Hands::Own;
+        // Where there is no memory for it, the connection goes.
+        let _ = coroutine::spawn(move || how(self));
     }
 
     /// Where a request goes, and the reader of its body.
@@ -163,9 +223,9 @@ impl Connection {
         }
     }
 
-    fn read_body(&mut self, reader: BodyReader) -> Result<Vec<u8>, Failure> {
-        self.incoming.begin_body(reader);
-        let mut noted = 0;
+    /// Reads the body that was begun.
+    fn read_body(&mut self) -> Result<Vec<u8>, Failure> {
+        let mut noted = self.incoming.body_length();
         loop {
             let is_whole = self.incoming.read_body()?;
             let length = self.incoming.body_length();
@@ -181,7 +241,7 @@ impl Connection {
             }
             if self.unpaused >= TURN {
                 self.unpaused = 0;
-                coroutine::pause();
+                self.pause()?;
                 self.check_closing()?;
                 // One that always has bytes never waits, and its bytes need not be a body's.
                 self.check_time()?;
@@ -218,8 +278,33 @@ impl Connection {
         self.check_closing()
     }
 
+    /// Lets others have their turn.
+    fn pause(&self) -> Result<(), Failure> {
+        match self.hands {
+            Hands::Passing | Hands::Patient { .. } => Err(Failure::Later),
+            Hands::Own => {
+                coroutine::pause();
+                Ok(())
+            }
+        }
+    }
+
     /// Waits for the client, for as long as it may be still.
     fn wait(&mut self) -> Result<(), Failure> {
+        match &mut self.hands {
+            Hands::Passing => return Err(Failure::Later),
+            Hands::Patient { until } => {
+                let now = Instant::now();
+                let left = until
+                    .get_or_insert(now + PATIENCE)
+                    .saturating_duration_since(now);
+                return match self.server.wait_for(&self.socket, left) {
+                    true => Ok(()),
+                    false => Err(Failure::Later),
+                };
+            }
+            Hands::Own => {}
+        }
         let waiter = match self.waiter.take() {
             Some(waiter) => waiter,
             None => Waiter::new(self.socket.clone())?,
@@ -251,7 +336,8 @@ impl Connection {
 
     fn fail(self, failure: Failure) {
         match failure {
-            Failure::Gone => {}
+            // Whoever reads goes on before it comes to this.
+            Failure::Gone | Failure::Later => {}
             Failure::Nothing => self.next(),
             Failure::Refused(refusal) => self.refuse(refusal),
         }
@@ -269,13 +355,19 @@ impl Connection {
 
     /// Replies to a request whose body does not matter: a short one is read, so that the connection
     /// can be kept; behind a long one it is closed.
-    fn reply_unread(mut self, head: &Head, mut frame: Frame, reply: Reply) {
+    fn reply_unread(mut self, head: Head, mut frame: Frame, reply: Reply) {
         let skipped = match head.framing {
             Framing::None => Ok(()),
             // One that waits for `100 Continue` must not be told to go on only to be ignored.
             Framing::Length(0..=MAX_SKIPPED) if !head.expects_continue => {
+                if self.hands != Hands::Own {
+                    return self.go_on(move |own| own.reply_unread(head, frame, reply));
+                }
                 match BodyReader::new(head.framing, MAX_SKIPPED) {
-                    Ok(reader) => self.read_body(reader).map(drop),
+                    Ok(reader) => {
+                        self.incoming.begin_body(reader);
+                        self.read_body().map(drop)
+                    }
                     Err(refusal) => Err(Failure::Refused(refusal)),
                 }
             }
@@ -292,6 +384,7 @@ impl Connection {
 
     /// Sends what is left of a reply. In a coroutine. False where the client does not take it.
     pub(super) fn send(&mut self, outgoing: &mut Outgoing) -> bool {
+        self.hands = Hands::Own;
         let mut noted = outgoing.sent();
         self.server.connections.note_moving(self.id);
         let mut unpaused = noted;
@@ -321,6 +414,7 @@ impl Connection {
     pub(super) fn next(mut self) {
         self.share.clear();
         self.waiter = None;
+        self.hands = Hands::Passing;
         if self.incoming.is_empty() {
             // An idle connection holds no buffer.
             self.incoming = Incoming::default();
@@ -328,8 +422,7 @@ impl Connection {
             return server.keep(self, Keeping::Idle);
         }
         self.server.connections.note_moving(self.id);
-        // Where there is no memory for it, the connection goes.
-        let _ = coroutine::spawn(move || self.read());
+        self.go_on(Self::read);
     }
 
     /// After the last reply: lets the client finish sending and read it. Closing at once, with

@@ -154,7 +154,10 @@ impl Connections {
         let mut state = self.lock();
         state.last += 1;
         let id = state.last;
-        let entry = self.entry(Place::Working, None);
+        let entry = self.entry(
+            Place::Moving(None, Time::Left),
+            Some(Instant::now() + self.idle),
+        );
         state.open.insert(id, entry);
         if std::mem::take(&mut state.is_watch_asleep) {
             self.opened.notify_one();

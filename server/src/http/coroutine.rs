@@ -68,20 +68,6 @@ pub(super) fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     started(|| unsafe { Builder::new().spawn(body).map(drop) })
 }
 
-/// Starts `body` at once, from within a coroutine, which goes on when `body` waits or ends.
-///
-/// # Errors
-/// There is no memory for it.
-pub(super) fn enter(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let body = || {
-        // It runs within `started` until it waits.
-        process::report_again();
-        body();
-    };
-    // JUSTIFICATION, SAFETY: as for `spawn`.
-    started(|| unsafe { Builder::new().spawn_local(body).map(drop) })
-}
-
 /// The library panics where the kernel gives no memory for a stack, no thread or no descriptor.
 fn started(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     process::quietly(AssertUnwindSafe(start)).unwrap_or_else(|_| Err(missing()))
@@ -172,22 +158,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_panic_of_what_runs_at_once_is_reported() {
-        prepare_once();
-        let (told, tells) = mpsc::channel();
-        spawn(move || {
-            let within = told.clone();
-            enter(move || {
-                let _ = within.send(process::is_reporting());
-            })
-            .expect("memory");
-            let _ = told.send(process::is_reporting());
-        })
-        .expect("memory");
-        assert_eq!(tells.iter().collect::<Vec<_>>(), [true, true]);
-    }
-
     /// Else it would run beside the others, and beside what the library still does to put it to sleep.
     #[test]
     fn one_that_has_paused_goes_on_on_the_thread_of_all() {
@@ -212,7 +182,7 @@ mod tests {
             let waiting = told.clone();
             let event = Arc::new(eventfd(0, EventfdFlags::NONBLOCK).expect("a descriptor"));
             let watched = Arc::clone(&event);
-            enter(move || {
+            spawn(move || {
                 let waiter = Waiter::new(watched).expect("it can be watched");
                 waiter.wait();
                 let _ = waiting.send("waited");

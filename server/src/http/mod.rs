@@ -4,14 +4,16 @@
 //! request with the [`Exchange`] in which to reply, on whatever thread and however late.
 //!
 //! ```text
-//! listener ─> Server: poller ─> Connection: head -> route -> admit -> body ─> Service::serve
-//!                 │  ^                                                            │
-//!              idle, parting <──────── Exchange::reply: head, body <──────────────┘
+//! listener ─> Server: watch ─> Connection: head -> route -> admit -> body ─> Service::serve
+//!                 │  ^                                                           │
+//!              idle, parting <──────── Exchange::reply: head, body <─────────────┘
 //! ```
-//! A connection is in one place at a time. While bytes of a request come or bytes of a reply go, a
-//! coroutine has it. While the service works, its exchange has it. While it is idle, or only the
-//! client's end is waited for, [`Connections`](connections::Connections) has it, and it costs a
-//! descriptor and a few words. Of those words of RFC 9112 that leave a choice, each is decided in
+//! A connection is in one place at a time. Who finds that something has come on it reads that: a
+//! coroutine that looks after all of them, or a thread that has nothing else to do and takes the
+//! [`watch`] over. While the rest of a request or of a reply is waited for, a coroutine of its own has
+//! it. While the service works, its exchange has it. While it is idle, or only the client's end is
+//! waited for, [`Connections`](connections::Connections) has it, and it costs a descriptor and a few
+//! words. Of those words of RFC 9112 that leave a choice, each is decided in
 //! [`head`] and [`body`], always so that nobody can read a message in two ways.
 
 mod body;
@@ -28,6 +30,7 @@ mod refusal;
 mod reply;
 mod server;
 mod socket;
+mod watch;
 
 pub(crate) use coroutine::prepare as prepare_coroutines;
 #[cfg(test)]
@@ -53,8 +56,8 @@ pub(crate) struct Request {
     pub body: Vec<u8>,
 }
 
-/// What a [`Server`] serves. Its functions are called in a coroutine: they must not block, nor need
-/// more than a few KiB of stack.
+/// What a [`Server`] serves. Its functions are called in a coroutine, or by a thread that looks after
+/// all connections: they must not block, nor need more than a few KiB of stack.
 pub(crate) trait Service: Send + Sync + 'static {
     /// All paths; a request is told by its place among them.
     fn routes(&self) -> &[Route];

@@ -1,39 +1,32 @@
-//! Accepts connections, and gives each to a coroutine when something comes on it.
+//! Accepts connections, and has each read when something comes on it.
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use super::Service;
 use super::budget::Budget;
-use super::connection::Connection;
+use super::connection::{Connection, Hands};
 use super::connections::{Connections, Entrance, Id, Keeping};
 use super::coroutine::{self, Waiter};
 use super::head::Head;
 use super::listener::Listener;
 use super::refusal::Refusal;
 use super::socket::Socket;
+use super::watch::{BATCH, Listening, Place, Watch};
 
-/// Bytes have come, or the client's end.
-const READABLE: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP);
-
-/// Events taken at once.
-const BATCH: usize = 64;
 /// Batches in a row after which coroutines that wait for bytes have their turn.
 const TURN: usize = 16;
 /// How long until a request that is being read is looked for again.
 const MOMENT: Duration = Duration::from_millis(1);
-/// The ids of listeners; connections count from below.
-const FIRST_LISTENER: Id = Id::MAX / 2;
 
 /// What clients may cost.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +46,7 @@ pub(crate) struct Server {
     /// Twice the largest body, for all bodies together.
     pub(super) budget: Arc<Budget>,
     listeners: Vec<Listener>,
-    /// Watches the listeners, and the connections that are kept.
-    epoll: OwnedFd,
+    watch: Watch,
     /// Accepting waits: for the beginning, or since no descriptor was left for a connection.
     is_paused: AtomicBool,
     /// From now on each reply is the last of its connection.
@@ -73,10 +65,7 @@ impl Server {
         service: Arc<dyn Service>,
         limits: Limits,
     ) -> io::Result<Arc<Self>> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        for (listener, id) in listeners.iter().zip(FIRST_LISTENER..) {
-            epoll::add(&epoll, listener, data(id), epoll::EventFlags::empty())?;
-        }
+        let watch = Watch::new(&listeners)?;
         let itself: Arc<Mutex<Weak<Server>>> = Arc::default();
         let watched = Arc::clone(&itself);
         let connections = Connections::new(limits.max_connections, limits.idle, move || {
@@ -91,7 +80,7 @@ impl Server {
             connections,
             budget: Budget::new(limits.max_body.saturating_mul(2).max(64 << 20)),
             listeners,
-            epoll,
+            watch,
             is_paused: AtomicBool::new(true),
             is_closing: AtomicBool::new(false),
             exchanges: Mutex::new(0),
@@ -199,14 +188,57 @@ impl Server {
     }
 
     /// Keeps a connection until its client sends something or goes.
-    pub(super) fn keep(&self, connection: Connection, why: Keeping) {
+    pub(super) fn keep(&self, mut connection: Connection, why: Keeping) {
         let id = connection.id();
         let socket = connection.socket().clone();
+        let was_watched = connection.note_watched();
         // In this order: whoever sees the event finds the connection.
         self.connections.keep(connection, why);
-        if !self.watch_again(&socket, id, READABLE) {
+        let is_watched = match was_watched {
+            true => self.watch.again(&socket, id),
+            false => self.watch.add(&socket, id),
+        };
+        if !is_watched {
             self.connections.leave(id);
         }
+    }
+
+    /// From now on the caller looks, whenever [`Server::something`] is readable, and nobody else is
+    /// woken, until it calls [`Server::leave_watch`].
+    pub(crate) fn take_watch(&self) {
+        self.watch.take();
+    }
+
+    /// The server looks by itself again.
+    pub(crate) fn leave_watch(&self) {
+        self.watch.leave();
+    }
+
+    /// Readable while there is something to look at.
+    pub(crate) fn something(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+
+    /// Deals with what has come, up to a limit. For the rest of a request it waits for a moment, as long
+    /// as nothing comes on another connection. The service is given requests that have come whole, by
+    /// this thread.
+    pub(crate) fn look(self: &Arc<Self>) {
+        self.deal_with_all(Hands::Patient { until: None });
+    }
+
+    pub(super) fn wait_for(&self, socket: &Socket, limit: Duration) -> bool {
+        self.watch.wait_for(socket, limit)
+    }
+
+    /// False where there was nothing.
+    fn deal_with_all(self: &Arc<Self>, hands: Hands) -> bool {
+        let mut room = [const { MaybeUninit::uninit() }; BATCH];
+        let found = self.watch.look(&mut room);
+        for event in found.iter() {
+            // What goes wrong with one costs no other.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| self.deal_with(event.into(), hands)));
+        }
+        !found.is_empty()
     }
 
     /// A connection has gone, and left a descriptor.
@@ -217,26 +249,16 @@ impl Server {
 
     /// Waits for events and has them dealt with, for ever.
     fn poll(self: Arc<Self>) {
-        let Ok(waiter) = Waiter::new(Watched(self.epoll.as_raw_fd(), Arc::clone(&self))) else {
+        let Ok(waiter) = Waiter::new(Gate(Arc::clone(&self))) else {
             return;
         };
-        let mut events = Vec::with_capacity(BATCH);
+        self.watch.set_waker(waiter.waker());
         loop {
             waiter.wait();
             // All that there is: the waiter tells only what is new.
-            for batch in 1.. {
-                events.clear();
-                let none = Timespec::default();
-                match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&none)) {
-                    Ok(0) => break,
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(_) => break,
-                }
-                for event in &events {
-                    let id = event.data.u64();
-                    // What goes wrong with one costs no other.
-                    let _ = panic::catch_unwind(AssertUnwindSafe(|| self.deal_with(id)));
-                }
+            let mut batch = 0;
+            while self.deal_with_all(Hands::Passing) {
+                batch += 1;
                 if batch % TURN == 0 {
                     coroutine::pause();
                 }
@@ -244,26 +266,24 @@ impl Server {
         }
     }
 
-    fn deal_with(self: &Arc<Self>, id: Id) {
-        if let Some(place) = id.checked_sub(FIRST_LISTENER) {
-            let place = usize::try_from(place).unwrap_or(usize::MAX);
-            if let Some(listener) = self.listeners.get(place) {
-                self.accept(listener);
+    fn deal_with(self: &Arc<Self>, place: Place, hands: Hands) {
+        match place {
+            Place::Listener(at) => {
+                if let Some(listener) = self.listeners.get(at) {
+                    self.accept(listener, hands);
+                }
             }
-            return;
-        }
-        match self.connections.take(id) {
-            Some((connection, Keeping::Idle)) => {
-                // Where there is no memory for it, the connection goes.
-                let _ = coroutine::enter(move || connection.read());
-            }
-            Some((connection, Keeping::Parting)) => connection.part(),
-            None => {}
+            Place::Connection(id) => match self.connections.take(id) {
+                Some((connection, Keeping::Idle)) => connection.read_by(hands),
+                Some((connection, Keeping::Parting)) => connection.part(),
+                None => {}
+            },
         }
     }
 
-    /// Accepts one connection. Where there are more, the listener stays ready.
-    fn accept(self: &Arc<Self>, listener: &Listener) {
+    /// Accepts one connection, whose request may have come already. Where there are more, the
+    /// listener stays ready.
+    fn accept(self: &Arc<Self>, listener: &Listener, hands: Hands) {
         let fd = match listener.accept() {
             Ok(fd) => fd,
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
@@ -277,53 +297,30 @@ impl Server {
         let entrance = self.connections.make_room();
         let id = self.connections.enter();
         let connection = Connection::new(Arc::clone(self), id, Socket::new(fd));
-        let socket = connection.socket().clone();
         if entrance == Entrance::Full {
-            if self.watch(&socket, id, epoll::EventFlags::empty()) {
-                connection.refuse(Refusal::TooManyConnections);
-            }
-            return;
+            return connection.refuse(Refusal::TooManyConnections);
         }
-        // In this order: whoever sees an event finds the connection.
-        self.connections.keep(connection, Keeping::Idle);
-        if !self.watch(&socket, id, READABLE) {
-            self.connections.leave(id);
-        }
+        connection.read_by(hands);
         if entrance == Entrance::Soon {
             // A burst must not use up the descriptors before the others are gone.
-            coroutine::pause();
+            match hands {
+                Hands::Passing | Hands::Own => coroutine::pause(),
+                Hands::Patient { .. } => thread::sleep(MOMENT),
+            }
         }
-    }
-
-    /// Whether an event will tell, once, that something comes on `socket`, which is new.
-    fn watch(&self, socket: &Socket, id: Id, flags: epoll::EventFlags) -> bool {
-        let flags = flags | epoll::EventFlags::ONESHOT;
-        epoll::add(&self.epoll, socket, data(id), flags).is_ok()
-    }
-
-    /// The same for one that was watched before.
-    fn watch_again(&self, socket: &Socket, id: Id, flags: epoll::EventFlags) -> bool {
-        let flags = flags | epoll::EventFlags::ONESHOT;
-        epoll::modify(&self.epoll, socket, data(id), flags).is_ok()
     }
 
     /// Accepts nothing until a connection has left, or the watch ticks: what took the descriptors
     /// may be no connection, and the last of these may have left already.
     fn pause_accepting(&self) {
         self.is_paused.store(true, Ordering::SeqCst);
-        self.watch_listeners(epoll::EventFlags::empty());
+        self.watch.listen(&self.listeners, Listening::Off);
         self.connections.need_tick();
     }
 
     fn go_on_accepting(&self) {
         if self.is_paused.swap(false, Ordering::SeqCst) {
-            self.watch_listeners(epoll::EventFlags::IN);
-        }
-    }
-
-    fn watch_listeners(&self, flags: epoll::EventFlags) {
-        for (listener, id) in self.listeners.iter().zip(FIRST_LISTENER..) {
-            let _ = epoll::modify(&self.epoll, listener, data(id), flags);
+            self.watch.listen(&self.listeners, Listening::On);
         }
     }
 
@@ -340,19 +337,15 @@ impl fmt::Debug for Server {
     }
 }
 
-fn data(id: Id) -> epoll::EventData {
-    epoll::EventData::new_u64(id)
-}
-
 fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The epoll descriptor, and what keeps it open.
-struct Watched(RawFd, #[expect(dead_code)] Arc<Server>);
+/// What the coroutine waits for, and what keeps it open.
+struct Gate(Arc<Server>);
 
-impl AsRawFd for Watched {
+impl AsRawFd for Gate {
     fn as_raw_fd(&self) -> RawFd {
-        self.0
+        self.0.watch.gate()
     }
 }

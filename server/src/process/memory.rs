@@ -14,6 +14,9 @@ const HEAPS: libc::c_int = if cfg!(target_pointer_width = "32") {
 /// Sets how the GNU allocator keeps memory: blocks that a usual message needs are kept for the next
 /// one, for getting them anew takes a page fault for each of their pages; larger ones are not.
 ///
+/// Small blocks that are freed are put together at once: left alone, the allocator does so whenever a
+/// larger one is asked for, which is in every request, and for all that there are.
+///
 /// Left alone it learns from the first large block that is freed to keep the next ones, up to
 /// 32 MiB, and keeps them for each thread.
 pub(crate) fn bound_kept_memory() {
@@ -24,6 +27,7 @@ pub(crate) fn bound_kept_memory() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 4 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 8 << 20);
         libc::mallopt(libc::M_ARENA_MAX, HEAPS);
+        libc::mallopt(libc::M_MXFAST, 0);
     }
 }
 

@@ -18,9 +18,7 @@ pub(crate) use descriptors::{check_descriptors, keep_descriptors_from_actions};
 pub(crate) use limits::{check_stack, fit_into_memory, warning_of_time};
 pub(crate) use memory::{bound_kept_memory, return_memory};
 pub(crate) use own_dir::OwnDir;
-#[cfg(test)]
-pub(crate) use panics::is_reporting;
-pub(crate) use panics::{quietly, report_again, report_panics_in_a_line};
+pub(crate) use panics::{quietly, report_panics_in_a_line};
 pub(crate) use signals::{let_signals_in, survive_limits};
 
 /// The program's name, as messages begin with it.

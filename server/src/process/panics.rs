@@ -34,18 +34,6 @@ pub(crate) fn report_panics_in_a_line() {
     }));
 }
 
-/// Has panics of this thread reported again, within a [`quietly`] too: for what is not its caller's to
-/// report.
-pub(crate) fn report_again() {
-    IS_QUIET.set(false);
-}
-
-/// Whether a panic of this thread would be reported.
-#[cfg(test)]
-pub(crate) fn is_reporting() -> bool {
-    !IS_QUIET.get()
-}
-
 /// What `f` gives, or that it has panicked, of which nothing is written.
 pub(crate) fn quietly<T>(f: impl FnOnce() -> T + UnwindSafe) -> thread::Result<T> {
     let before = IS_QUIET.replace(true);

@@ -1,10 +1,14 @@
 //! The threads that everything of core runs on, and the order in which it runs there.
 //!
 //! One activation at a time, later ones wait; with concurrency allowed, as many as configured.
+//!
+//! The thread of a proxy that runs one at a time looks for requests by itself while it has no job (see
+//! [`source`]), and tends a process that outlives its activations. Whatever may take long, it does only
+//! when others look in its place: `/healthz` never waits for an activation, or for who reads its logs.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +20,10 @@ use crate::metrics::{Kind, Metrics, Outcome};
 use crate::process::Orphans;
 use crate::wake::Wake;
 
+mod source;
 mod working;
+
+pub(crate) use source::Source;
 
 /// Where the reply to a request goes.
 pub(crate) trait ReplyTo: Send {
@@ -55,6 +62,8 @@ enum Preparation {
 enum Work {
     Prepare(Box<InitRequest>),
     Job(Job),
+    /// The action is to be ended.
+    End,
 }
 
 /// What is there for the end of an activation, and of the proxy.
@@ -76,17 +85,31 @@ pub(crate) struct Workers {
     queue: Mutex<Queue>,
     /// A job came.
     changed: Condvar,
-    /// Where an action has to be tended while no job is there: in place of `changed`.
+    /// In place of `changed` where there is one thread alone: it has more to wait for, an action that
+    /// has to be tended, and requests.
     wake: Option<Wake>,
+    /// Where the one thread looks for requests, once there is such a place.
+    source: OnceLock<Box<dyn Source>>,
+    outlives: Outlives,
     /// The action has been ended.
     ended: Condvar,
+}
+
+/// Whether the action has a process that outlives its activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outlives {
+    No,
+    Yes,
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
     threads: usize,
+    /// Threads that wait to be told.
     idle: usize,
+    /// The thread behind `wake` has been told, and not woken yet.
+    is_told: bool,
     running: usize,
     initialized: bool,
     /// The action reads bodies itself.
@@ -120,10 +143,14 @@ impl Workers {
         end: End,
         metrics: Option<Arc<Metrics>>,
     ) -> io::Result<Arc<Self>> {
-        // A process that outlives its activations writes between them too.
-        let wake = match action.config().instance {
-            InstanceKind::Process => None,
-            InstanceKind::Resident(_) => Some(Wake::new()?),
+        let outlives = match action.config().instance {
+            InstanceKind::Process => Outlives::No,
+            InstanceKind::Resident(_) => Outlives::Yes,
+        };
+        let wake = match (most, outlives) {
+            // A process that outlives its activations writes between them too.
+            (1, _) | (_, Outlives::Yes) => Some(Wake::new()?),
+            (_, Outlives::No) => None,
         };
         let workers = Arc::new(Workers {
             contract,
@@ -135,6 +162,8 @@ impl Workers {
             queue: Mutex::default(),
             changed: Condvar::new(),
             wake,
+            source: OnceLock::new(),
+            outlives,
             ended: Condvar::new(),
         });
         workers.add_thread(&mut workers.lock())?;
@@ -143,8 +172,16 @@ impl Workers {
 
     /// Has an init done before every request. Where it fails, the logs say so once.
     pub(crate) fn prepare(&self, init: InitRequest) {
-        self.lock().preparation = Preparation::Due(Box::new(init));
-        self.tell();
+        let mut queue = self.lock();
+        queue.preparation = Preparation::Due(Box::new(init));
+        self.tell(queue);
+    }
+
+    /// Has the thread look for requests by itself while it has no job, where it is the only one.
+    pub(crate) fn look_at(&self, source: Box<dyn Source>) {
+        if self.most == 1 && self.source.set(source).is_ok() {
+            self.tell(self.lock());
+        }
     }
 
     /// Why requests are not served yet, or never will be, if that is so.
@@ -159,7 +196,7 @@ impl Workers {
     /// Queues a request, with one more thread for it where that is allowed.
     pub(crate) fn submit(self: &Arc<Self>, request: Request, reply_to: Box<dyn ReplyTo>) {
         let mut queue = self.lock();
-        let is_queued = queue.idle <= queue.jobs.len();
+        let is_queued = queue.is_busy();
         if is_queued && queue.threads < self.most {
             // Without another thread the job waits for one of those that are there.
             if let Err(e) = self.add_thread(&mut queue)
@@ -176,31 +213,38 @@ impl Workers {
             is_queued,
             reply_to,
         });
-        drop(queue);
-        self.tell();
+        self.tell(queue);
     }
 
-    /// There is something to do.
-    fn tell(&self) {
+    /// There is something to do. A thread that does not wait looks by itself.
+    fn tell(&self, mut queue: MutexGuard<'_, Queue>) {
         match &self.wake {
-            Some(wake) => wake.wake(),
-            None => self.changed.notify_one(),
+            // With the lock: `is_told` and the wake must not be seen apart.
+            Some(wake) if queue.idle > 0 && !queue.is_told => {
+                queue.is_told = true;
+                wake.wake();
+            }
+            Some(_) => {}
+            None => {
+                drop(queue);
+                self.changed.notify_one();
+            }
         }
     }
 
     /// Ends a process that outlives its activations, and waits for that, no longer than `limit`.
     pub(crate) fn end(&self, limit: Duration) {
-        if self.wake.is_none() {
+        if self.outlives == Outlives::No {
             return;
         }
         let mut queue = self.lock();
         if queue.ending == Ending::Not {
             queue.ending = Ending::Asked;
         }
-        self.tell();
+        self.tell(queue);
         let _ = self
             .ended
-            .wait_timeout_while(queue, limit, |queue| queue.ending != Ending::Done);
+            .wait_timeout_while(self.lock(), limit, |queue| queue.ending != Ending::Done);
     }
 
     /// The proxy's state, for `/healthz`, as JSON. Waits for nothing that an action could hold.
@@ -247,6 +291,10 @@ impl Workers {
         }
     }
 
+    fn source(&self) -> Option<&dyn Source> {
+        self.source.get().map(|source| &**source)
+    }
+
     fn add_thread(self: &Arc<Self>, queue: &mut Queue) -> io::Result<()> {
         let workers = Arc::clone(self);
         thread::Builder::new()
@@ -269,6 +317,37 @@ impl Workers {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         unpoisoned(self.queue.lock())
+    }
+}
+
+impl Queue {
+    /// Whether a job that comes now has to wait for others, as far as the threads go that there are.
+    fn is_busy(&self) -> bool {
+        let prepares = match self.preparation {
+            Preparation::None | Preparation::Failed => 0,
+            Preparation::Due(_) | Preparation::Going => 1,
+        };
+        self.running + self.jobs.len() + prepares >= self.threads
+    }
+
+    /// What there is to do, if there is anything.
+    fn take(&mut self) -> Option<Work> {
+        match std::mem::take(&mut self.preparation) {
+            Preparation::Due(init) => {
+                self.preparation = Preparation::Going;
+                return Some(Work::Prepare(init));
+            }
+            // The jobs wait for it.
+            Preparation::Going => self.preparation = Preparation::Going,
+            other => {
+                self.preparation = other;
+                if let Some(job) = self.jobs.pop_front() {
+                    self.running += 1;
+                    return Some(Work::Job(job));
+                }
+            }
+        }
+        (self.ending == Ending::Asked).then_some(Work::End)
     }
 }
 

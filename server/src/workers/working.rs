@@ -1,18 +1,20 @@
 //! What each thread does: takes a job, has core do it, replies, and tends an action that outlives its
 //! activations.
 
+use std::fmt::Display;
 use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::RwLockWriteGuard;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use actionproxy_core::{InitRequest, Logs, Stream, TimeLimit};
+use actionproxy_core::{InitRequest, Logs, Rest, Stream, TimeLimit};
 use actionproxy_platforms::{
     Asked, Done, EndOfLogs, LogLine, Moment, Purpose, Reply, Request, Task,
 };
 
-use super::{Ending, Preparation, Work, Workers, unpoisoned};
+use super::source::Lookout;
+use super::{Ending, Job, Preparation, Work, Workers, unpoisoned};
 use crate::metrics::{Kind, Outcome};
 use crate::process;
 use crate::wake::Wake;
@@ -24,86 +26,66 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Workers {
     pub(super) fn work(&self) {
+        let mut lookout = Lookout::default();
         // Bytes of the messages since memory was last given back.
         let mut handled = 0;
         loop {
-            let mut job = match self.next(&mut handled) {
-                Work::Job(job) => job,
-                Work::Prepare(init) => {
-                    self.do_prepare(*init);
-                    continue;
-                }
-            };
-            if job.is_queued && job.reply_to.is_abandoned() {
-                self.lock().running -= 1;
-                self.count(kind(job.request.purpose), Outcome::Abandoned, None);
-                job.reply_to.abandon();
-                continue;
+            let work = self.next(&mut lookout, &mut handled);
+            lookout.leave();
+            match work {
+                Work::Job(job) => handled += self.do_job(job, &mut lookout),
+                Work::Prepare(init) => self.do_prepare(*init),
+                Work::End => self.end_action(),
             }
-            handled += job.request.body.len();
-            // It waits while sentinels are written, for as long as the log takes them; the queue,
-            // and with it `/healthz`, must not.
-            self.logs.begin();
-            let kind = kind(job.request.purpose);
-            let begun = self.metrics.as_ref().map(|_| Instant::now());
-            // A hook of a derived runtime may panic; that costs its request and no more.
-            let answered =
-                panic::catch_unwind(AssertUnwindSafe(|| self.answer(job.request, job.arrived)));
-            let (reply, outcome, until) = answered.unwrap_or_else(|_| {
-                let text = "The proxy failed to answer this request.".to_owned();
-                let reply = self.own(Done::Failed(text));
-                (reply, Outcome::HostError, self.logs.limit_from_now(None))
-            });
-            self.count(kind, outcome, begun.map(|begun| begun.elapsed()));
-            handled += reply.body.len();
-            self.logs.end(reply.end_of_logs, until);
-            self.lock().running -= 1;
-            job.reply_to.reply(reply);
-            self.end.orphans.look();
         }
     }
 
-    /// Waits for a job. In a pause after large messages, gives back the memory that they took.
-    fn next(&self, handled: &mut usize) -> Work {
+    /// How many bytes the messages had.
+    fn do_job<'w>(&'w self, mut job: Job, lookout: &mut Lookout<'w>) -> usize {
+        if job.is_queued && job.reply_to.is_abandoned() {
+            self.lock().running -= 1;
+            self.count(kind(job.request.purpose), Outcome::Abandoned, None);
+            job.reply_to.abandon();
+            return 0;
+        }
+        let request_length = job.request.body.len();
+        // It waits while sentinels are written, for as long as the log takes them; the queue,
+        // and with it `/healthz`, must not.
+        self.logs.begin();
+        let kind = kind(job.request.purpose);
+        let begun = self.metrics.as_ref().map(|_| Instant::now());
+        // A hook of a derived runtime may panic; that costs its request and no more.
+        let answered =
+            panic::catch_unwind(AssertUnwindSafe(|| self.answer(job.request, job.arrived)));
+        let (reply, outcome, until) = answered.unwrap_or_else(|_| {
+            let text = "The proxy failed to answer this request.".to_owned();
+            let reply = self.own(Done::Failed(text));
+            (reply, Outcome::HostError, self.logs.limit_from_now(None))
+        });
+        self.count(kind, outcome, begun.map(|begun| begun.elapsed()));
+        let reply_length = reply.body.len();
+        self.logs.end(reply.end_of_logs, until);
+        self.lock().running -= 1;
+        // In this order: a client that has its reply may send the next request at once.
+        lookout.take(self.source());
+        job.reply_to.reply(reply);
+        self.end.orphans.look();
+        request_length + reply_length
+    }
+
+    /// Waits for something to do. In a pause after large messages, gives back the memory that they
+    /// took.
+    fn next<'w>(&'w self, lookout: &mut Lookout<'w>, handled: &mut usize) -> Work {
         let mut queue = self.lock();
         loop {
-            let job = match std::mem::take(&mut queue.preparation) {
-                Preparation::Due(init) => {
-                    queue.preparation = Preparation::Going;
-                    return Work::Prepare(init);
-                }
-                Preparation::Going => {
-                    queue.preparation = Preparation::Going;
-                    None
-                }
-                other => {
-                    queue.preparation = other;
-                    queue.jobs.pop_front()
-                }
-            };
-            if let Some(job) = job {
-                queue.running += 1;
-                return Work::Job(job);
-            }
-            if queue.ending == Ending::Asked {
-                drop(queue);
-                self.end_action();
-                queue = self.lock();
-                queue.ending = Ending::Done;
-                self.ended.notify_all();
+            if let Some(work) = queue.take() {
+                return work;
             }
             queue.idle += 1;
             if let Some(wake) = &self.wake {
                 drop(queue);
-                let longest = Some(PAUSE).filter(|_| *handled >= LARGE);
-                let begun = Instant::now();
-                self.tend(wake, longest);
-                if longest.is_some_and(|longest| begun.elapsed() >= longest) {
-                    *handled = 0;
-                    process::return_memory();
-                }
+                self.rest(wake, lookout, handled);
                 queue = self.lock();
-                queue.idle -= 1;
                 continue;
             }
             if *handled < LARGE {
@@ -120,6 +102,41 @@ impl Workers {
                 process::return_memory();
                 queue = self.lock();
             }
+        }
+    }
+
+    /// Waits once for whatever may come while there is no job, and deals with it.
+    fn rest<'w>(&'w self, wake: &'w Wake, lookout: &mut Lookout<'w>, handled: &mut usize) {
+        lookout.take(self.source());
+        let wakes: Vec<_> = [Some(wake.as_fd()), lookout.something()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let longest = Some(PAUSE).filter(|_| *handled >= LARGE);
+        let begun = Instant::now();
+        let rest = unpoisoned(self.action.read()).rest(&wakes, longest);
+        let mut queue = self.lock();
+        queue.idle -= 1;
+        if std::mem::take(&mut queue.is_told) {
+            wake.clear();
+        }
+        drop(queue);
+        match rest {
+            Ok(Rest::Woken) => lookout.look(),
+            Ok(Rest::Untended) => {
+                lookout.leave();
+                self.tend();
+            }
+            Err(e) => {
+                lookout.leave();
+                self.note(e);
+                // No reason to be busy with it.
+                thread::sleep(PAUSE);
+            }
+        }
+        if longest.is_some_and(|longest| begun.elapsed() >= longest) {
+            *handled = 0;
+            process::return_memory();
         }
     }
 
@@ -147,23 +164,29 @@ impl Workers {
         self.changed.notify_all();
     }
 
-    /// Hands on what the action writes, until there is something to do, or for so long.
-    fn tend(&self, wake: &Wake, longest: Option<Duration>) {
+    /// Hands on what the action has written.
+    fn tend(&self) {
         let mut sinks = self.logs.sinks(None);
         let mut logs = Logs::to(&mut sinks);
-        let action = unpoisoned(self.action.read());
-        if let Err(e) = action.tend(wake.as_fd(), longest, &mut logs) {
+        let tended = unpoisoned(self.action.read()).tend(&mut logs);
+        if let Err(e) = tended {
             logs.note(e);
             // No reason to be busy with it.
             thread::sleep(PAUSE);
         }
-        wake.clear();
+    }
+
+    fn note(&self, text: impl Display) {
+        let mut sinks = self.logs.sinks(None);
+        Logs::to(&mut sinks).note(text);
     }
 
     fn end_action(&self) {
         let mut sinks = self.logs.sinks(self.logs.limit_from_now(None));
         let mut logs = Logs::to(&mut sinks);
         unpoisoned(self.action.write()).end(&mut logs);
+        self.lock().ending = Ending::Done;
+        self.ended.notify_all();
     }
 
     /// One request, from its bytes to its reply, and when it has had its time; the logs have all

@@ -4,6 +4,7 @@
 mod compile;
 mod contract;
 mod end;
+mod health;
 mod logs;
 mod named;
 mod start;
