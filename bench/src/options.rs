@@ -30,7 +30,7 @@ figures (all of them where none is named):
 
 options:
   --json                     JSON lines instead of a table
-  --case TEXT                only the cases of `run` whose heading has this text
+  --case TEXT                only the cases of `run` and `action-loop` whose heading has this text
   --runs PERCENT             this part of the usual number of runs (default 100)
   --bin PATH                 measure this binary instead of building one
   --baseline PATH            another binary of this project beside it
