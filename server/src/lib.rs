@@ -57,6 +57,19 @@ pub mod wire {
     pub use crate::http::decode::{Decoded, End, requests};
 }
 
+/// What another program of this project takes from the proxy; no part of its interface.
+#[doc(hidden)]
+pub mod shared {
+    pub use crate::options::shared::{Asked, Common, Own, Program, read};
+    pub use crate::options::values;
+    pub use crate::process::{
+        Orphans, bound_kept_memory, end_children, keep_descriptors_from_actions, name,
+        report_panics_in_a_line, return_memory, survive_limits,
+    };
+    pub use crate::shutdown::{Shutdown, Woken, exit_status, finish_line};
+    pub use crate::wake::Wake;
+}
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;

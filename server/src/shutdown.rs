@@ -16,7 +16,7 @@ use crate::process::{self, Orphans};
 const SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
 
 /// Waits for the signals that end the program, and reaps orphans meanwhile.
-pub(crate) struct Shutdown {
+pub struct Shutdown {
     asked: UnixStream,
     child: UnixStream,
     orphans: Orphans,
@@ -24,7 +24,7 @@ pub(crate) struct Shutdown {
 
 /// Why a wait was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Woken {
+pub enum Woken {
     /// This signal asks for the end.
     Signal(i32),
     /// What was to be done has been done.
@@ -37,7 +37,7 @@ impl Shutdown {
     ///
     /// # Errors
     /// There is no descriptor to spare.
-    pub(crate) fn register() -> io::Result<Self> {
+    pub fn register() -> io::Result<Self> {
         process::let_signals_in()?;
         process::adopt_orphans();
         let (asked, handler) = UnixStream::pair()?;
@@ -69,13 +69,13 @@ impl Shutdown {
     }
 
     /// What tells this about orphans.
-    pub(crate) fn orphans(&self) -> Orphans {
+    pub fn orphans(&self) -> Orphans {
         self.orphans.clone()
     }
 
     /// Waits for a signal, or for the other end of `finished` to be closed. On the main thread
     /// only: orphans are its children.
-    pub(crate) fn wait(&self, finished: &OwnedFd) -> Woken {
+    pub fn wait(&self, finished: &OwnedFd) -> Woken {
         loop {
             let mut fds = [self.asked.as_fd(), self.child.as_fd(), finished.as_fd()]
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
@@ -108,13 +108,13 @@ impl Shutdown {
 ///
 /// # Errors
 /// There is no descriptor to spare.
-pub(crate) fn finish_line() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn finish_line() -> io::Result<(OwnedFd, OwnedFd)> {
     let (watched, held) = UnixStream::pair()?;
     Ok((watched.into(), held.into()))
 }
 
 /// The exit status of what `signal` ended, as a shell tells it.
-pub(crate) fn exit_status(signal: i32) -> ExitCode {
+pub fn exit_status(signal: i32) -> ExitCode {
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 

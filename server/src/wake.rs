@@ -7,25 +7,28 @@ use rustix::event::{EventfdFlags, eventfd};
 
 /// Readable from the first [`Wake::wake`] on until [`Wake::clear`].
 #[derive(Debug)]
-pub(crate) struct Wake(OwnedFd);
+pub struct Wake(OwnedFd);
 
 impl Wake {
+    /// One that nobody has called yet.
+    ///
     /// # Errors
     /// There is no descriptor to spare.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Ok(Wake(eventfd(
             0,
             EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
         )?))
     }
 
-    pub(crate) fn wake(&self) {
+    /// Makes it readable.
+    pub fn wake(&self) {
         // The only error a counter can give is that it is full, which is as good as set.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
     /// To be called before it is looked for what there is to do.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         let mut count = [0; 8];
         // It gives nothing where nobody has called.
         let _ = rustix::io::read(&self.0, &mut count);

@@ -56,6 +56,18 @@ impl Contract for OpenWhisk {
     }
 }
 
+/// The id that a run message gives its activation, where it gives one and can be read.
+pub fn activation_id(body: &[u8]) -> Option<String> {
+    let Ok(Body::Object(message)) = message::parse(body) else {
+        return None;
+    };
+    let fields = match message.raw("activation") {
+        None => message,
+        Some(_) => message.object("activation").ok()??,
+    };
+    fields.value("activation_id").and_then(message::variable)
+}
+
 fn init_reply(result: Result<(), InitError>) -> Reply {
     let error = match result {
         Ok(()) => return Answer::Initialized.into(),

@@ -25,11 +25,7 @@ pub(crate) fn help(name: &str) -> String {
         version = env!("CARGO_PKG_VERSION"),
     );
     for setting in settings::all() {
-        let flag = match (setting.flag, setting.value) {
-            ("", _) => String::new(),
-            (flag, "") => format!("--{flag} "),
-            (flag, value) => format!("--{flag} {value} "),
-        };
+        let flag = flag(setting.flag, setting.value);
         // Writing to a string cannot fail.
         let _ = writeln!(
             help,
@@ -39,9 +35,19 @@ pub(crate) fn help(name: &str) -> String {
             setting.help
         );
     }
-    help.push_str(
-        "  --help, --version\n\n\
-         Times: 200ms, 10s, 5m, 1h; a bare number is seconds. Sizes: bytes, or with K, M, G.\n",
-    );
+    help.push_str(END);
     help
 }
+
+/// A flag with its value and the space behind it; nothing for none.
+pub(super) fn flag(flag: &str, value: &str) -> String {
+    match (flag, value) {
+        ("", _) => String::new(),
+        (flag, "") => format!("--{flag} "),
+        (flag, value) => format!("--{flag} {value} "),
+    }
+}
+
+/// What stands behind the settings.
+pub(super) const END: &str = "  --help, --version\n\n\
+    Times: 200ms, 10s, 5m, 1h; a bare number is seconds. Sizes: bytes, or with K, M, G.\n";

@@ -7,8 +7,9 @@ mod host;
 mod init_flags;
 mod nearest;
 mod settings;
+pub(crate) mod shared;
 mod user;
-mod values;
+pub mod values;
 mod variables;
 
 use std::ffi::{OsStr, OsString};
@@ -145,7 +146,10 @@ pub(crate) fn parse(
                 let setting = settings::all()
                     .find(|setting| setting.flag == flag)
                     .ok_or_else(|| unknown_flag(flag))?;
-                flags.push((setting, flag_value(&mut parser, setting)?));
+                flags.push((
+                    setting,
+                    flag_value(&mut parser, setting.flag, setting.value)?,
+                ));
             }
             lexopt::Arg::Short(letter) => {
                 let rest = parser.optional_value().unwrap_or_default();
@@ -183,7 +187,8 @@ pub(crate) fn parse(
         .bin_name()
         .is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new(action_loop::PROGRAM)));
     variables::apply(&environment, &flagged, &mut options, &mut warnings)?;
-    warnings.extend(variables::misspelt(&environment));
+    let known: Vec<_> = settings::all().map(|s| (s.flag, s.variables)).collect();
+    warnings.extend(variables::misspelt(&environment, &known));
     for (setting, value) in flags {
         let flag = setting.flag;
         let value = text(&value).map_err(|e| format!("--{flag}: {e}"))?;
@@ -209,14 +214,13 @@ pub(crate) fn parse(
 }
 
 /// The value behind a flag; of a switch, what it stands for.
-fn flag_value(parser: &mut lexopt::Parser, setting: &Setting) -> Result<OsString, String> {
-    if setting.value.is_empty() {
+fn flag_value(parser: &mut lexopt::Parser, flag: &str, value: &str) -> Result<OsString, String> {
+    if value.is_empty() {
         return Ok("1".into());
     }
     if let Some(value) = parser.optional_value() {
         return Ok(value);
     }
-    let (flag, value) = (setting.flag, setting.value);
     let article = match value.starts_with(['A', 'E', 'I', 'O', 'U']) {
         true => "an",
         false => "a",

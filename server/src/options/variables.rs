@@ -29,22 +29,45 @@ pub(super) fn apply(
         if !setting.flag.is_empty() && flagged.contains(&setting.flag) {
             continue;
         }
-        for &name in setting.variables {
-            let Some(value) = value(environment, name).filter(|value| !value.is_empty()) else {
-                continue;
-            };
-            let value = text(value).map_err(|e| format!("{name}: {e}"))?;
-            if is_service_link(value) {
-                warnings.push(format!(
-                    "{name}: ignored {value:?}, which a cluster sets for a service of that name"
-                ));
-                continue;
-            }
-            apply_one(setting, name, value, options, warnings)?;
-            break;
-        }
+        apply_setting(setting, environment, options, warnings)?;
     }
     Ok(())
+}
+
+/// Applies the first variable of `setting` that is set.
+///
+/// # Errors
+/// One line that names the variable, its value and what was expected.
+pub(super) fn apply_setting(
+    setting: &Setting,
+    environment: &Environment,
+    options: &mut Options,
+    warnings: &mut Vec<String>,
+) -> Result<(), String> {
+    for &name in setting.variables {
+        let Some(value) = set(environment, name)? else {
+            continue;
+        };
+        if is_service_link(value) {
+            warnings.push(format!(
+                "{name}: ignored {value:?}, which a cluster sets for a service of that name"
+            ));
+            continue;
+        }
+        return apply_one(setting, name, value, options, warnings);
+    }
+    Ok(())
+}
+
+/// What `name` holds, if anything.
+///
+/// # Errors
+/// It is no UTF-8.
+pub(super) fn set<'a>(environment: &'a Environment, name: &str) -> Result<Option<&'a str>, String> {
+    let value = value(environment, name).filter(|value| !value.is_empty());
+    value
+        .map(|value| text(value).map_err(|e| format!("{name}: {e}")))
+        .transpose()
 }
 
 /// Applies `PORT` over `FLASK_PROXY_PORT`, if it is set to a port.
@@ -88,9 +111,12 @@ fn apply_one(
     }
 }
 
-/// A line for each variable that was meant to be ours and is not.
-pub(super) fn misspelt(environment: &Environment) -> Vec<String> {
-    let ours = || settings::all().flat_map(|s| s.variables).copied();
+/// A setting's flag, empty where it has none, and its variables.
+pub(super) type Names = (&'static str, &'static [&'static str]);
+
+/// A line for each variable that was meant to be one of `known`, and is not.
+pub(super) fn misspelt(environment: &Environment, known: &[Names]) -> Vec<String> {
+    let ours = || known.iter().flat_map(|(_, variables)| *variables).copied();
     let mut lines = Vec::new();
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| ours().all(|our| our != *name)) else {
@@ -99,7 +125,7 @@ pub(super) fn misspelt(environment: &Environment) -> Vec<String> {
         let upper = name.to_ascii_uppercase();
         let meant = match upper.strip_prefix(PREFIX) {
             Some(_) if is_of_a_service(&upper, value) => continue,
-            Some(rest) => meant(&upper, rest),
+            Some(rest) => meant(&upper, rest, known),
             // Somebody else's for all we know, if it is not all but the same.
             None => match ours().find(|our| {
                 our.len() >= MIN_LENGTH_TO_GUESS && distance(our.as_bytes(), upper.as_bytes()) <= 1
@@ -124,18 +150,17 @@ pub(super) fn misspelt(environment: &Environment) -> Vec<String> {
 
 /// What `name`, which is [`PREFIX`] and `rest`, was meant to be: the variables of the flag that
 /// `rest` is, else the nearest.
-fn meant(name: &str, rest: &str) -> Vec<&'static str> {
-    let flag = rest.to_ascii_lowercase().replace('_', "-");
-    if let Some(setting) = settings::all().find(|setting| setting.flag == flag) {
-        return setting.variables.to_vec();
+fn meant(name: &str, rest: &str, known: &[Names]) -> Vec<&'static str> {
+    let wanted = rest.to_ascii_lowercase().replace('_', "-");
+    if let Some((_, variables)) = known.iter().find(|(flag, _)| *flag == wanted) {
+        return variables.to_vec();
     }
-    let rests = settings::all().flat_map(|s| s.variables);
-    let rests = rests.filter_map(|known| known.strip_prefix(PREFIX));
+    let all = || known.iter().flat_map(|(_, variables)| *variables).copied();
+    let rests = all().filter_map(|known| known.strip_prefix(PREFIX));
     let near = nearest(rest, rests).map(|found| format!("{PREFIX}{found}"));
-    let all = settings::all().flat_map(|s| s.variables).copied();
-    let mut all = all.filter(|known| near.as_deref() == Some(*known));
-    all.next()
-        .or_else(|| nearest(name, settings::all().flat_map(|s| s.variables).copied()))
+    all()
+        .find(|known| near.as_deref() == Some(*known))
+        .or_else(|| nearest(name, all()))
         .into_iter()
         .collect()
 }

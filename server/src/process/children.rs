@@ -34,7 +34,7 @@ pub(crate) fn reap_orphans() {
 /// Wakes the main thread where orphans may have exited, and only there: to wake it at the end of
 /// every activation, whose process is another thread's to reap, would be felt in each.
 #[derive(Debug, Clone)]
-pub(crate) struct Orphans(Arc<UnixStream>);
+pub struct Orphans(Arc<UnixStream>);
 
 impl Orphans {
     /// From now on SIGCHLD is looked at. The stream is readable where the main thread should reap,
@@ -65,7 +65,7 @@ impl Orphans {
 
     /// To be called by a thread that has reaped a process of its own: the signal of an orphan that
     /// exited at the same time may have been taken for that process's. The kernel keeps one.
-    pub(crate) fn look(&self) {
+    pub fn look(&self) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if let Ok(Some(_)) = waitid(WaitId::All, options) {
             self.wake();
@@ -80,7 +80,7 @@ impl Orphans {
 
 /// Kills what is left of all actions and their orphans, and waits for it to be gone. The first
 /// process of a container need not: the kernel does it.
-pub(crate) fn end_children() {
+pub fn end_children() {
     let until = Instant::now() + LAST_WAIT;
     while Instant::now() < until {
         reap_orphans();

@@ -15,7 +15,7 @@ const PLENTY: u64 = 256;
 /// with.
 ///
 /// Linux 5.11 does it at once; before, `/proc` tells which there are.
-pub(crate) fn keep_descriptors_from_actions() {
+pub fn keep_descriptors_from_actions() {
     // JUSTIFICATION: nobody owns what was inherited, and rustix has no such call.
     // SAFETY: it changes no more than what happens to descriptors at exec.
     let all_marked = unsafe {

@@ -19,7 +19,7 @@ const HEAPS: libc::c_int = if cfg!(target_pointer_width = "32") {
 ///
 /// Left alone it learns from the first large block that is freed to keep the next ones, up to
 /// 32 MiB, and keeps them for each thread.
-pub(crate) fn bound_kept_memory() {
+pub fn bound_kept_memory() {
     // JUSTIFICATION: there is no other way to tell the allocator.
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt takes any numbers; no other thread allocates yet.
@@ -32,7 +32,7 @@ pub(crate) fn bound_kept_memory() {
 }
 
 /// Gives back what the GNU allocator keeps. Other allocators need no such thing.
-pub(crate) fn return_memory() {
+pub fn return_memory() {
     // JUSTIFICATION: there is no other way to tell the allocator.
     #[cfg(target_env = "gnu")]
     // SAFETY: it may be called at any time by any thread.

@@ -13,16 +13,20 @@ mod stack_bounds;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-pub(crate) use children::{Orphans, adopt_orphans, end_children, reap_orphans};
-pub(crate) use descriptors::{check_descriptors, keep_descriptors_from_actions};
+pub use children::{Orphans, end_children};
+pub(crate) use children::{adopt_orphans, reap_orphans};
+pub(crate) use descriptors::check_descriptors;
+pub use descriptors::keep_descriptors_from_actions;
 pub(crate) use limits::{check_stack, fit_into_memory, warning_of_time};
-pub(crate) use memory::{bound_kept_memory, return_memory};
+pub use memory::{bound_kept_memory, return_memory};
 pub(crate) use own_dir::OwnDir;
-pub(crate) use panics::{quietly, report_panics_in_a_line};
-pub(crate) use signals::{let_signals_in, survive_limits};
+pub use panics::report_panics_in_a_line;
+pub(crate) use panics::quietly;
+pub(crate) use signals::let_signals_in;
+pub use signals::survive_limits;
 
 /// The program's name, as messages begin with it.
-pub(crate) fn name() -> String {
+pub fn name() -> String {
     std::env::args_os()
         .next()
         .as_deref()

@@ -11,7 +11,7 @@ thread_local! {
 }
 
 /// One line instead of a backtrace: the logs are the action's.
-pub(crate) fn report_panics_in_a_line() {
+pub fn report_panics_in_a_line() {
     panic::set_hook(Box::new(|info| {
         if IS_QUIET.get() {
             return;

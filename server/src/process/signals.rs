@@ -24,7 +24,7 @@ pub(crate) fn let_signals_in() -> io::Result<()> {
 
 /// Has the kernel report a limit by an error and not by a signal that ends the program: of the size
 /// of a file, and of processor time, where the hard limit, which ends it whatever is set, is higher.
-pub(crate) fn survive_limits() {
+pub fn survive_limits() {
     for signal in [libc::SIGXFSZ, libc::SIGXCPU] {
         // JUSTIFICATION: rustix leaves dispositions to the C library.
         // SAFETY: no handler is set that could run; both signals may be ignored.
