@@ -17,6 +17,17 @@ pub fn proxy() -> PathBuf {
         .clone()
 }
 
+/// The invoker for MQTT brokers. `ACTIONPROXY_MQTT_BIN` names another.
+pub fn mqtt() -> PathBuf {
+    if let Some(path) = std::env::var_os("ACTIONPROXY_MQTT_BIN") {
+        return PathBuf::from(path);
+    }
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| build(&["-p", "actionproxy-mqtt"]).join("actionproxy-mqtt"))
+        .clone()
+}
+
 /// An example program of `package`.
 pub fn example(package: &str, name: &str) -> PathBuf {
     if let Some(dir) = std::env::var_os("ACTIONPROXY_EXAMPLES") {

@@ -8,6 +8,7 @@ pub mod binary;
 pub mod census;
 pub mod files;
 pub mod http;
+pub mod mosquitto;
 pub mod proxy;
 pub mod root;
 pub mod tools;

@@ -26,6 +26,10 @@ const KNATIVE: RunBy = File(
     "tests/tests/readme.rs",
     "fn the_commands_for_knative_do_what_the_readme_shows",
 );
+const MQTT: RunBy = File(
+    "tests/tests/mqtt/readme.rs",
+    "fn the_commands_do_what_the_readme_shows",
+);
 const CI: RunBy = File(".ci/run", "cargo test --workspace");
 const ARCHITECTURES: RunBy = File(".ci/architectures", "tests/images/run");
 const BENCH: RunBy = Nothing("it measures for minutes, and asserts nothing");
@@ -119,6 +123,22 @@ const COMMANDS: &[(&str, RunBy)] = &[
         "tests/runtimes/run CHECKOUTS",
         Nothing("it needs checkouts of the runtimes' repositories"),
     ),
+    (
+        "actionproxy-mqtt --help",
+        File(
+            "tests/tests/mqtt/readme.rs",
+            "fn the_table_of_flags_is_what_help_says",
+        ),
+    ),
+    (
+        "cargo run --release -p actionproxy-mqtt",
+        File(
+            "tests/tests/mqtt/readme.rs",
+            "--broker mqtt://localhost --prefix device --action-dir",
+        ),
+    ),
+    ("mosquitto", MQTT),
+    ("cat > init.json", MQTT),
     ("tests/clients/run", File(".ci/run", "tests/clients/run")),
     (
         "tests/images/reproducible",
@@ -147,6 +167,7 @@ const COMMANDS: &[(&str, RunBy)] = &[
         CI,
     ),
     ("cargo test -p actionproxy-tests --test deploy", CI),
+    ("cargo test -p actionproxy-tests --test mqtt", CI),
     ("cargo run --release --quiet -- run target/try", README),
     ("echo '{\"n\": 2}' | cargo run", README),
     ("printf '#!/bin/sh", README),
@@ -346,6 +367,7 @@ const PROGRAMS: &[&str] = &[
     "python3 ",
     "curl ",
     "actionproxy ",
+    "actionproxy-mqtt ",
     "tests/clients/",
 ];
 
@@ -472,6 +494,7 @@ fn commands() -> Vec<(String, String)> {
         "runtimes/go/README.md",
         "runtimes/python/README.md",
         "runtimes/swift/README.md",
+        "invokers/mqtt/README.md",
     ] {
         add(file, of_document(&read(file)));
     }

@@ -1,0 +1,421 @@
+//! What is known of messages: which wait for an answer, whom it goes to, and which have had one, so
+//! that a run that comes again is not run again.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::mem;
+
+use actionproxy_core::Digest;
+
+use crate::answer::Answer;
+use crate::message::{Publication, Receipt, Surely, Target};
+use crate::topics::Topics;
+
+/// All messages that are not over, and the runs that are, as far as they are remembered.
+pub(super) struct Runs {
+    entries: HashMap<u64, Entry>,
+    by_key: HashMap<Key, u64>,
+    /// Those without an id, by their packet: that one, sent again, is the same run.
+    by_packet: HashMap<(u16, Digest), u64>,
+    /// Those that are over, the oldest first.
+    over: VecDeque<u64>,
+    over_bytes: usize,
+    most: usize,
+    most_bytes: usize,
+    next: u64,
+}
+
+/// What makes two messages the same run: the action, the id, and the message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    action: String,
+    id: String,
+    message: Digest,
+}
+
+struct Entry {
+    /// Of a run that is remembered.
+    key: Option<Key>,
+    packet: Option<(u16, Digest)>,
+    id: String,
+    /// Where the answer goes unless its target has a topic.
+    default_topic: String,
+    targets: Vec<Target>,
+    receipts: Vec<Receipt>,
+    answer: Option<Answer>,
+    /// Nobody wants one.
+    has_no_answer: bool,
+    is_over: bool,
+}
+
+/// A run that came.
+pub(super) struct Arrived<'m> {
+    pub(super) action: &'m str,
+    /// The id that its message gives it.
+    pub(super) id: Option<String>,
+    pub(super) message: Digest,
+    pub(super) target: Target,
+    pub(super) receipt: Option<Receipt>,
+    /// The broker says that it may have sent it before.
+    pub(super) is_again: bool,
+}
+
+/// What is to be done with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admitted {
+    /// To be run, under this number and id.
+    New(u64, String),
+    /// Nothing: it waits or runs already.
+    Known,
+    /// To be answered as it was.
+    Answered(Box<Publication>),
+}
+
+impl Runs {
+    /// Remembers at most so many that are over, and so many bytes of their answers.
+    pub(super) fn new(most: usize, most_bytes: usize) -> Self {
+        Runs {
+            entries: HashMap::new(),
+            by_key: HashMap::new(),
+            by_packet: HashMap::new(),
+            over: VecDeque::new(),
+            over_bytes: 0,
+            most,
+            most_bytes,
+            next: 0,
+        }
+    }
+
+    /// Takes in a run.
+    pub(super) fn admit(&mut self, arrived: Arrived<'_>, topics: &Topics) -> Admitted {
+        let packet = match (&arrived.id, arrived.receipt) {
+            (None, Some(receipt)) => Some((receipt.packet, arrived.message)),
+            _ => None,
+        };
+        let known = match (&arrived.id, packet) {
+            (Some(id), _) => {
+                let key = Key {
+                    action: arrived.action.to_owned(),
+                    id: id.clone(),
+                    message: arrived.message,
+                };
+                self.by_key.get(&key).copied()
+            }
+            (None, Some(packet)) if arrived.is_again => self.by_packet.get(&packet).copied(),
+            _ => None,
+        };
+        if let Some((number, entry)) = known.and_then(|n| Some((n, self.entries.get_mut(&n)?))) {
+            entry.receipts.extend(arrived.receipt);
+            if let Some(answer) = &entry.answer {
+                let again = publication(entry, answer, &arrived.target, number);
+                return Admitted::Answered(Box::new(again));
+            }
+            if !entry.targets.contains(&arrived.target) {
+                entry.targets.push(arrived.target);
+            }
+            return Admitted::Known;
+        }
+        let id = arrived.id.unwrap_or_else(new_id);
+        let key = Key {
+            action: arrived.action.to_owned(),
+            id: id.clone(),
+            message: arrived.message,
+        };
+        let number = self.insert(Entry {
+            key: Some(key.clone()),
+            packet,
+            default_topic: topics.result(&id),
+            id: id.clone(),
+            targets: vec![arrived.target],
+            receipts: arrived.receipt.into_iter().collect(),
+            answer: None,
+            has_no_answer: false,
+            is_over: false,
+        });
+        self.by_key.insert(key, number);
+        if let Some(packet) = packet {
+            self.by_packet.insert(packet, number);
+        }
+        Admitted::New(number, id)
+    }
+
+    /// Takes in a message that is not remembered when it is over.
+    pub(super) fn admit_once(
+        &mut self,
+        target: Target,
+        receipt: Option<Receipt>,
+        default_topic: String,
+    ) -> u64 {
+        self.insert(Entry {
+            key: None,
+            packet: None,
+            id: String::new(),
+            default_topic,
+            targets: vec![target],
+            receipts: receipt.into_iter().collect(),
+            answer: None,
+            has_no_answer: false,
+            is_over: false,
+        })
+    }
+
+    /// The same message came again: it is acknowledged with this one.
+    pub(super) fn add_receipt(&mut self, number: u64, receipt: Receipt) -> bool {
+        match self.entries.get_mut(&number) {
+            Some(entry) => {
+                entry.receipts.push(receipt);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Has it answered: what is to be published.
+    pub(super) fn finish(&mut self, number: u64, answer: &Answer) -> Vec<Publication> {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return Vec::new();
+        };
+        entry.answer = Some(answer.clone());
+        let targets = mem::take(&mut entry.targets);
+        targets
+            .iter()
+            .map(|target| publication(entry, answer, target, number))
+            .collect()
+    }
+
+    /// Has it refused: the same, but when the run comes again it is another.
+    pub(super) fn refuse(&mut self, number: u64, answer: &Answer) -> Vec<Publication> {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            let names = (entry.key.take(), entry.packet.take());
+            self.forget_names(names, number);
+        }
+        self.finish(number, answer)
+    }
+
+    /// It will not be answered: the broker is to send it again, later.
+    pub(super) fn drop(&mut self, number: u64) {
+        if let Some(entry) = self.entries.remove(&number) {
+            self.forget_names((entry.key, entry.packet), number);
+        }
+    }
+
+    /// The broker has its answer: what it may be told now.
+    pub(super) fn answered(&mut self, number: u64) -> Vec<Receipt> {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return Vec::new();
+        };
+        let receipts = mem::take(&mut entry.receipts);
+        if entry.key.is_none() {
+            self.entries.remove(&number);
+        } else if !entry.is_over {
+            entry.is_over = true;
+            self.over_bytes += entry.size();
+            self.over.push_back(number);
+            while self.over.len() > self.most || self.over_bytes > self.most_bytes {
+                let Some(oldest) = self.over.pop_front() else {
+                    break;
+                };
+                self.over_bytes -= self.entries.get(&oldest).map_or(0, Entry::size);
+                self.drop(oldest);
+            }
+        }
+        receipts
+    }
+
+    /// The answer goes nowhere but to those who named a topic.
+    pub(super) fn point_away(&mut self, number: u64) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.targets.retain(|target| target.topic.is_some());
+            entry.has_no_answer = entry.targets.is_empty();
+        }
+    }
+
+    /// Whether an answer is under way, with which it is over.
+    pub(super) fn is_waited_for(&self, number: u64) -> bool {
+        self.entries
+            .get(&number)
+            .is_some_and(|entry| !entry.has_no_answer)
+    }
+
+    /// Whether the broker keeps nothing of it.
+    pub(super) fn is_acknowledged(&self, number: u64) -> bool {
+        self.entries
+            .get(&number)
+            .is_none_or(|entry| entry.receipts.is_empty())
+    }
+
+    fn insert(&mut self, entry: Entry) -> u64 {
+        self.next += 1;
+        self.entries.insert(self.next, entry);
+        self.next
+    }
+
+    fn forget_names(&mut self, names: (Option<Key>, Option<(u16, Digest)>), number: u64) {
+        let (key, packet) = names;
+        // Another may have taken the place since.
+        if let Some(key) = key
+            && self.by_key.get(&key) == Some(&number)
+        {
+            self.by_key.remove(&key);
+        }
+        if let Some(packet) = packet
+            && self.by_packet.get(&packet) == Some(&number)
+        {
+            self.by_packet.remove(&packet);
+        }
+    }
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        self.answer.as_ref().map_or(0, |a| a.payload.len())
+    }
+}
+
+fn publication(entry: &Entry, answer: &Answer, target: &Target, number: u64) -> Publication {
+    let topic = || entry.default_topic.clone();
+    let mut publication = answer.to(target, topic, Surely::Answers(number));
+    if !entry.id.is_empty() {
+        let id = ("activation_id", entry.id.clone());
+        publication.properties.push(id);
+    }
+    publication
+}
+
+/// An id for an activation that came without: 32 hexadecimal digits, as OpenWhisk has them.
+pub(super) fn new_id() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Kind;
+
+    fn receipt(connection: u64, packet: u16) -> Option<Receipt> {
+        Some(Receipt { connection, packet })
+    }
+
+    struct Site(Runs, Topics);
+
+    impl Site {
+        fn new(most: usize, most_bytes: usize) -> Self {
+            Site(
+                Runs::new(most, most_bytes),
+                Topics::new("p").expect("a prefix"),
+            )
+        }
+
+        fn admit(
+            &mut self,
+            id: Option<&str>,
+            text: &str,
+            receipt: Option<Receipt>,
+            is_again: bool,
+        ) -> Admitted {
+            let arrived = Arrived {
+                action: "a",
+                id: id.map(str::to_owned),
+                message: Digest::of(text.as_bytes()),
+                target: Target::default(),
+                receipt,
+                is_again,
+            };
+            self.0.admit(arrived, &self.1)
+        }
+
+        fn new_run(&mut self, id: Option<&str>, text: &str, receipt: Option<Receipt>) -> u64 {
+            match self.admit(id, text, receipt, false) {
+                Admitted::New(number, _) => number,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_comes_again_is_acknowledged_with_the_first_and_answered_from_its_answer() {
+        let mut site = Site::new(10, 100);
+        let run = site.new_run(Some("7"), "x", receipt(1, 5));
+        assert_eq!(
+            site.admit(Some("7"), "x", receipt(2, 9), true),
+            Admitted::Known
+        );
+        let answer = Answer::result(b"{}".to_vec());
+        let published = site.0.finish(run, &answer);
+        assert_eq!(published.len(), 1);
+        assert_eq!(published[0].topic, "p/activation/7/result");
+        assert_eq!(published[0].surely, Surely::Answers(run));
+        let receipts: Vec<_> = [receipt(1, 5), receipt(2, 9)]
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(site.0.answered(run), receipts);
+        match site.admit(Some("7"), "x", receipt(3, 1), true) {
+            Admitted::Answered(again) => assert_eq!(again.payload, answer.payload),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(
+            site.0.answered(run),
+            receipt(3, 1).into_iter().collect::<Vec<_>>()
+        );
+        // The same id with another message is another run.
+        assert!(matches!(
+            site.admit(Some("7"), "y", None, false),
+            Admitted::New(..)
+        ));
+    }
+
+    #[test]
+    fn without_an_id_the_packet_that_is_sent_again_is_the_same_run() {
+        let mut site = Site::new(10, 100);
+        site.new_run(None, "x", receipt(1, 5));
+        assert_eq!(site.admit(None, "x", receipt(2, 5), true), Admitted::Known);
+        // Not sent again, another packet, another message, and none at all.
+        site.new_run(None, "x", receipt(2, 5));
+        site.new_run(None, "x", receipt(2, 6));
+        site.new_run(None, "y", receipt(2, 5));
+        site.new_run(None, "x", None);
+        site.new_run(None, "x", None);
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_asked_and_nothing_forgotten_that_is_not_over() {
+        let mut site = Site::new(2, 10);
+        let waiting = site.new_run(Some("0"), "x", receipt(1, 1));
+        for n in 1..=5 {
+            let run = site.new_run(Some(&n.to_string()), "x", None);
+            site.0.finish(run, &Answer::result(b"{}".to_vec()));
+            site.0.answered(run);
+        }
+        assert_eq!(site.0.entries.len(), 3);
+        site.new_run(Some("3"), "x", None);
+        assert!(matches!(
+            site.admit(Some("4"), "x", None, false),
+            Admitted::Answered(_)
+        ));
+        // An answer that is larger than all that may be kept.
+        site.0.finish(waiting, &Answer::result(vec![b' '; 11]));
+        assert_eq!(site.0.answered(waiting).len(), 1);
+        assert!(site.0.over.is_empty() && site.0.over_bytes == 0);
+        site.new_run(Some("0"), "x", None);
+        assert_eq!(site.0.by_key.len(), 2);
+    }
+
+    #[test]
+    fn one_that_is_refused_or_dropped_is_another_when_it_comes_again() {
+        let mut site = Site::new(10, 100);
+        let run = site.new_run(None, "x", receipt(1, 5));
+        let full = Answer::error("The queue is full.", Kind::Host);
+        let published = site.0.refuse(run, &full);
+        assert_eq!(published[0].properties[0], ("kind", "host".to_owned()));
+        assert!(matches!(
+            site.admit(None, "x", receipt(2, 5), true),
+            Admitted::New(..)
+        ));
+        assert_eq!(site.0.answered(run).len(), 1);
+        let run = site.new_run(Some("7"), "x", receipt(1, 5));
+        site.0.drop(run);
+        site.new_run(Some("7"), "x", receipt(2, 5));
+    }
+}
