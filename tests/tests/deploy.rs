@@ -23,11 +23,18 @@ fn deploy() -> PathBuf {
 }
 
 fn help() -> String {
-    let output = binary::command()
-        .arg("--help")
-        .output()
-        .expect("the proxy runs");
+    help_of(binary::command())
+}
+
+fn help_of(mut program: Command) -> String {
+    let output = program.arg("--help").output().expect("it runs");
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// Whether a unit is that of the invoker for MQTT brokers.
+fn is_of_mqtt(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name == "actionproxy-mqtt.service")
 }
 
 fn files(extension: &str) -> Vec<PathBuf> {
@@ -144,14 +151,19 @@ fn the_runtimes_manifest_is_json() {
 
 #[test]
 fn the_units_are_units_and_name_flags_that_there_are() {
-    let help = help();
+    let (proxy, mqtt) = (help(), help_of(Command::new(binary::mqtt())));
     for path in files("service") {
         let text = fs::read_to_string(&path).expect("a file");
+        let help = if is_of_mqtt(&path) { &mqtt } else { &proxy };
         let start = text
             .lines()
             .find_map(|line| line.strip_prefix("ExecStart="));
         let start = start.expect("what is started");
-        assert_flags(&help, &path, start.split(' ').map(str::to_owned));
+        assert_flags(help, &path, start.split(' ').map(str::to_owned));
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        for variable in words.filter(|word| word.starts_with("ACTIONPROXY_")) {
+            assert!(is_known(help, variable), "{}: {variable}", path.display());
+        }
     }
     if !tools::are_here(&["systemd-analyze"]) {
         return;
@@ -160,14 +172,21 @@ fn the_units_are_units_and_name_flags_that_there_are() {
     let dir = tempfile::tempdir().expect("a directory");
     for path in files("service").into_iter().chain(files("socket")) {
         let text = fs::read_to_string(&path).expect("a file");
-        let here = binary::proxy();
-        let text = text.replace("/usr/local/bin/actionproxy", here.to_str().expect("text"));
+        let here = if is_of_mqtt(&path) {
+            binary::mqtt()
+        } else {
+            binary::proxy()
+        };
+        let start = format!("ExecStart={} ", here.to_str().expect("text"));
+        let text = text.replace("ExecStart=/usr/local/bin/actionproxy ", &start);
+        let text = text.replace("ExecStart=/usr/local/bin/actionproxy-mqtt ", &start);
         fs::write(dir.path().join(path.file_name().expect("a name")), text).expect("written");
     }
     let output = Command::new("systemd-analyze")
         .arg("verify")
         .arg(dir.path().join("actionproxy.service"))
         .arg(dir.path().join("actionproxy.socket"))
+        .arg(dir.path().join("actionproxy-mqtt.service"))
         .output()
         .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
