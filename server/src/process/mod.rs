@@ -20,8 +20,8 @@ pub use descriptors::keep_descriptors_from_actions;
 pub(crate) use limits::{check_stack, fit_into_memory, warning_of_time};
 pub use memory::{bound_kept_memory, return_memory};
 pub(crate) use own_dir::OwnDir;
-pub use panics::report_panics_in_a_line;
 pub(crate) use panics::quietly;
+pub use panics::report_panics_in_a_line;
 pub(crate) use signals::let_signals_in;
 pub use signals::survive_limits;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const ALL: [&str; 4] = ["c", "go", "python", "swift"];
 
 /// The directory that a person copies.
-pub fn directory(runtime: &str) -> PathBuf {
+pub(crate) fn directory(runtime: &str) -> PathBuf {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtimes");
     fs::canonicalize(all.join(runtime)).expect("the runtime")
 }
@@ -25,7 +25,7 @@ fn instructions(runtime: &str) -> Vec<String> {
 
 /// The variables of `ENV`. `/runtime` in them is the runtime's directory here; where actions are put
 /// is for the test to say.
-pub fn variables(runtime: &str) -> Vec<(String, String)> {
+pub(crate) fn variables(runtime: &str) -> Vec<(String, String)> {
     let here = directory(runtime);
     let here = here.to_str().expect("a path in UTF-8");
     let lines = instructions(runtime);
