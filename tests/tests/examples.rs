@@ -192,9 +192,14 @@ fn the_socket_invoker_runs_several_actions_at_once_and_cancels_one() {
     );
 
     client.ask(json!({"id": 4, "cancel": 1}));
-    assert_eq!(client.answer(), json!({"id": 4, "ok": true}));
+    // The run may be over before its cancelling is answered.
+    let cancelled = json!({"id": 4, "ok": true});
     let stopped = json!({"id": 1, "error": "the action was stopped"});
-    assert_eq!(client.answer(), stopped);
+    let answers = [client.answer(), client.answer()];
+    assert!(
+        answers.contains(&cancelled) && answers.contains(&stopped),
+        "{answers:?}"
+    );
     // The other goes on, and so does the action of the cancelled one.
     std::fs::write(invoker.action("other").join("go"), "").expect("our own");
     assert_eq!(

@@ -22,11 +22,12 @@ fn a_run_that_comes_again_is_answered_again_and_not_run_again() {
     );
     broker.init(&seen, "count", &code);
     let message = r#"{"activation_id": "1", "value": {"n": 1}}"#;
-    for _ in 0..3 {
+    // One that comes while the first still runs has its answer with that.
+    for nth in 0..3 {
         broker.publish("device/action/count/run", message);
+        let answer = seen.nth("device/activation/1/result", nth);
+        assert_eq!(answer, seen.answer("1"));
     }
-    let third = seen.nth("device/activation/1/result", 2);
-    assert_eq!(third, seen.answer("1"));
     assert_eq!(lines(&runs).len(), 1);
     // Another message is another run, whatever its id.
     broker.publish("device/action/count/run", r#"{"activation_id": "1"}"#);
