@@ -26,6 +26,10 @@ const KNATIVE: RunBy = File(
     "tests/tests/readme.rs",
     "fn the_commands_for_knative_do_what_the_readme_shows",
 );
+const CAPI: RunBy = File(
+    "tests/tests/capi/readme.rs",
+    "fn the_commands_do_what_they_show",
+);
 const MQTT: RunBy = File(
     "tests/tests/mqtt/readme.rs",
     "fn the_commands_do_what_the_readme_shows",
@@ -173,6 +177,16 @@ const COMMANDS: &[(&str, RunBy)] = &[
     ("printf '#!/bin/sh", README),
     ("curl -s localhost:8080 ", KNATIVE),
     ("curl -s localhost:8080/", README),
+    ("invokers/capi/install", CAPI),
+    ("export PKG_CONFIG_SYSROOT_DIR", CAPI),
+    ("gcc ", CAPI),
+    ("$(pkg-config", CAPI),
+    ("LD_LIBRARY_PATH=target/capi", CAPI),
+    ("target/run_once_static", CAPI),
+    (
+        "cargo cinstall",
+        Nothing("it needs cargo-c, which takes longer to build than all of this"),
+    ),
     ("cargo run --release --quiet -- pack", README),
     ("cargo run --release --quiet -- --source-name", README),
     ("printf '#include <stdio.h>", README),
@@ -369,6 +383,7 @@ const PROGRAMS: &[&str] = &[
     "actionproxy ",
     "actionproxy-mqtt ",
     "tests/clients/",
+    "invokers/capi/install",
 ];
 
 fn root() -> PathBuf {
@@ -495,6 +510,7 @@ fn commands() -> Vec<(String, String)> {
         "runtimes/python/README.md",
         "runtimes/swift/README.md",
         "invokers/mqtt/README.md",
+        "invokers/capi/README.md",
     ] {
         add(file, of_document(&read(file)));
     }
