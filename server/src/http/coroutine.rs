@@ -160,6 +160,10 @@ mod tests {
 
     /// Else it would run beside the others, and beside what the library still does to put it to sleep.
     #[test]
+    #[cfg_attr(
+        target_pointer_width = "32",
+        ignore = "may_queue 0.1.24 shifts by 63 bits, at which a debug build of 32 bits panics"
+    )]
     fn one_that_has_paused_goes_on_on_the_thread_of_all() {
         prepare_once();
         let (told, tells) = mpsc::channel();
@@ -175,6 +179,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        target_pointer_width = "32",
+        ignore = "may_queue 0.1.24 shifts by 63 bits, at which a debug build of 32 bits panics"
+    )]
     fn what_is_ready_comes_before_one_that_pauses() {
         prepare_once();
         let (told, tells) = mpsc::channel();

@@ -210,6 +210,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        target_pointer_width = "32",
+        ignore = "may_queue 0.1.24 shifts by 63 bits, at which a debug build of 32 bits panics"
+    )]
     fn it_answers_whatever_became_of_the_request_before() {
         prepare_coroutines_once();
         let mut library = Library::open(Mirror).expect("a loopback device");
