@@ -226,6 +226,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        target_pointer_width = "32",
+        ignore = "may_queue 0.1.24 shifts by 63 bits, at which a debug build of 32 bits panics"
+    )]
     fn nobody_else_can_connect() {
         prepare_coroutines_once();
         let library = Library::open(Mirror).expect("a loopback device");

@@ -88,7 +88,19 @@ fn remove_leftover(path: &Path) -> io::Result<()> {
     };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(()),
+        // Its writer may have given it its name meanwhile, and another have begun one under this.
+        _ if !is_still(path, &file)? => Ok(()),
         _ => remove(path),
+    }
+}
+
+/// Whether `path` names this file.
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
