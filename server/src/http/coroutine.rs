@@ -16,8 +16,9 @@ const STACK_WORDS: usize = 0x2000;
 /// Coroutines whose stacks are kept for the next ones.
 const POOLED: usize = 2;
 
-/// The stack on which the library makes itself ready, in bytes. It needs more than 128 KiB.
-const PREPARING_STACK: usize = 512 << 10;
+/// The stack on which the library makes itself ready, in bytes. It needs more than 128 KiB, and
+/// more than 512 in a build of s390x that is not optimised.
+const PREPARING_STACK: usize = 2 << 20;
 
 /// Descriptors with which the library makes itself ready.
 const DESCRIPTORS: usize = 4;
