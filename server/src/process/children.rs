@@ -47,15 +47,17 @@ impl Orphans {
         let told = orphans.clone();
         // JUSTIFICATION: the crate's own pipe cannot tell one SIGCHLD from another, and a thread's id
         // is a system call, which would be made at the end of every activation.
+        // It is compared and nothing else; as an address it can go to the handler, which the pointer
+        // that it is in some C libraries cannot.
         // SAFETY: pthread_self has no conditions; it reads a register of the thread.
-        let main = unsafe { libc::pthread_self() };
+        let main = unsafe { libc::pthread_self() } as usize;
         // SAFETY: the handler makes at most one system call, which signal-safety(7) allows, on a
         // descriptor that it keeps open; it neither allocates nor locks nor panics, and so does
         // pthread_self.
         unsafe {
             signal_hook::low_level::register(libc::SIGCHLD, move || {
                 // The kernel gives the signal to the thread whose child it is.
-                if libc::pthread_self() == main {
+                if libc::pthread_self() as usize == main {
                     told.wake();
                 }
             })?;
