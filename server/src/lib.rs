@@ -63,8 +63,8 @@ pub mod shared {
     pub use crate::options::shared::{Asked, Common, Own, Program, read};
     pub use crate::options::values;
     pub use crate::process::{
-        Orphans, bound_kept_memory, end_children, keep_descriptors_from_actions, name,
-        report_panics_in_a_line, return_memory, survive_limits,
+        Orphans, end_children, keep_descriptors_from_actions, name, report_panics_in_a_line,
+        return_memory, survive_limits,
     };
     pub use crate::shutdown::{Shutdown, Woken, exit_status, finish_line};
     pub use crate::wake::Wake;

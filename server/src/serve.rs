@@ -45,7 +45,6 @@ pub(crate) fn serve(
     // First of all: who connects from now on waits, and is not refused.
     let listeners = listen(&options)?;
     let operator_listener = listen_for_operator(&options)?;
-    process::bound_kept_memory();
     process::keep_descriptors_from_actions();
     // Before there is another thread: a signal must find its handler.
     let shutdown =

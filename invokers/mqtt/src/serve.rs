@@ -51,7 +51,6 @@ pub(crate) fn main() -> Result<ExitCode, String> {
 fn serve(options: Options) -> Result<ExitCode, String> {
     let failed = |e: io::Error| format!("failed to start: {e}");
     shared::survive_limits();
-    shared::bound_kept_memory();
     let directory = Directory::open(&options.dir, options.common.config.durability)?;
     let tls = match options.broker.is_encrypted {
         true => {

@@ -18,7 +18,7 @@ pub(crate) use children::{adopt_orphans, reap_orphans};
 pub(crate) use descriptors::check_descriptors;
 pub use descriptors::keep_descriptors_from_actions;
 pub(crate) use limits::{check_stack, fit_into_memory, warning_of_time};
-pub use memory::{bound_kept_memory, return_memory};
+pub use memory::return_memory;
 pub(crate) use own_dir::OwnDir;
 pub(crate) use panics::quietly;
 pub use panics::report_panics_in_a_line;
