@@ -42,10 +42,13 @@ root() {
 }
 
 toolchain() {
-    local arch packages=rustc,cargo,gcc,libc6-dev,ca-certificates foreign=() libraries=()
+    local arch packages=rustc,cargo,gcc,libc6-dev,ca-certificates foreign=() libraries=() static=()
+    # By a variable: where the repository lies is no part of what it is made of.
+    export STATIC_LIBRARY=$SCRIPTS/ground.d
     # What tests run as actions, and make archives with.
     packages+=,perl,python3,zip,unzip,procps,curl,libarchive-tools
     for arch in $(architectures); do
+        static+=("$(static_target "$arch"):$(debian_port "$arch"):$(gnu_triplet "$arch")")
         [ "$arch" != "$HOST" ] || continue
         packages+=",gcc-$(gnu_triplet "$arch" | tr _ -),libc6-dev-$(debian_port "$arch")-cross"
         foreign+=("$(debian_port "$arch")")
@@ -53,15 +56,19 @@ toolchain() {
     done
     # Rust's library for the other targets, unpacked without what it depends on: that would be a
     # whole compiler for each of them. Everything is linked statically: the shared form of it goes.
+    # The last line says of which version what makes the static ones is.
     root "$TOOLCHAIN" "$packages" "chroot \"\$1\" sh -euc '
         for port in ${foreign[*]}; do dpkg --add-architecture \$port; done
         apt-get update && cd /var/tmp && apt-get -o APT::Sandbox::User=root download ${libraries[*]}
         for package in *.deb; do dpkg -x \$package /; done
-        rm -rf *.deb /var/cache/apt/*.bin /var/lib/apt/lists/*
+        rm -f *.deb
         native=\$(rustc --print host-tuple)
         for library in /usr/lib/rustlib/*/lib/*.so /usr/lib/*-linux-gnu*/libstd-*.so; do
             case \$library in */\$native/* | */$(gnu_triplet "$HOST")/*) ;; *) rm -f \$library ;; esac
-        done'"
+        done' && cp \"\$STATIC_LIBRARY\"/static-library \"\$STATIC_LIBRARY\"/find_object.c \"\$1\"/var/tmp/ &&
+        chroot \"\$1\" /var/tmp/static-library ${static[*]} &&
+        chroot \"\$1\" sh -euc 'rm -rf /var/tmp/* /var/cache/apt/*.bin /var/lib/apt/lists/*'
+        : $(cat "$STATIC_LIBRARY/static-library" "$STATIC_LIBRARY/find_object.c" | sha256sum)"
 }
 
 # The parts of the user's cargo configuration that say where crates come from.
@@ -79,11 +86,9 @@ in_toolchain() {
     mkdir -p "$CACHE/cargo"
     cargo_sources >"$CACHE/cargo/config.toml"
     for arch in $(architectures); do
-        target=$(rust_target "$arch")
-        name=$(echo "$target" | tr a-z- A-Z_)
-        [ "$arch" = "$HOST" ] || pass+=("CARGO_TARGET_${name}_LINKER=$(gnu_triplet "$arch")-gcc")
-        pass+=("CARGO_TARGET_${name}_RUSTFLAGS=$(release_rustflags /src /cargo)")
-        pass+=("CFLAGS_${target//-/_}=$(assembler_flags "$arch")")
+        for target in "$(rust_target "$arch")" "$(static_target "$arch")"; do
+            mapfile -t -O ${#pass[@]} pass < <(build_environment "$target" "$(gnu_triplet "$arch")-gcc" /src /cargo)
+        done
     done
     while IFS= read -r name; do
         pass+=("$name=${!name}")
