@@ -23,18 +23,16 @@ fn wait_until_stopping(proxy: &Proxy) {
 }
 
 #[test]
-fn an_idle_proxy_ends_at_once_with_status_0() {
+fn an_idle_proxy_waits_for_nothing_and_ends_with_status_0() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
         let mut proxy = Proxy::builder().arg("--grace=1h").start();
         proxy.init("#!/bin/sh\necho '{}'\n");
         proxy.result(json!({}));
         // A connection that is kept does not hold it up.
         let kept = proxy.connect();
-        let before = std::time::Instant::now();
         proxy.signal(signal);
+        // Long before the time that it would leave to activations.
         assert_eq!(proxy.wait(), 0);
-        // The figure; it takes milliseconds.
-        assert!(before.elapsed().as_secs() < 1, "{:?}", before.elapsed());
         drop(kept);
         assert_eq!(proxy.unread().stderr, proxy.stderr());
     }
