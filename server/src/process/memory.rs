@@ -188,7 +188,7 @@ mod tests {
             MESSAGE + 1,
             17,
         ];
-        for align in [1, 16, PAGE, 4 * PAGE] {
+        for align in [1, 4 * PAGE] {
             let layout = |size| Layout::from_size_align(size, align).expect("a layout");
             let (mut size, mut filled) = (sizes[0], 0);
             // SAFETY: each block is used with the layout that it has at that time.
@@ -233,10 +233,12 @@ mod tests {
         static AREA: Area = Area::new(3);
         static HEAP: Heap = Heap::new(&AREA);
         let is_there = |page: *mut u8| {
-            // SAFETY: where nothing is mapped it fails and does nothing else.
-            let advised =
-                unsafe { rustix::mm::madvise(page.cast(), PAGE, rustix::mm::Advice::Normal) };
-            advised.is_ok()
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("it can be read");
+            let ranges = maps.lines().filter_map(|line| {
+                let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+                Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+            });
+            ranges.into_iter().any(|range| range.contains(&page.addr()))
         };
         // SAFETY: the blocks are freed with the sizes that they were asked for with, and then not used.
         unsafe {

@@ -41,3 +41,29 @@ pub(crate) fn quietly<T>(f: impl FnOnce() -> T + UnwindSafe) -> thread::Result<T
     IS_QUIET.set(before);
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By the unwinder of the library that the program is linked with.
+    #[test]
+    fn a_panic_is_caught_and_what_it_passes_is_dropped() {
+        struct Passed<'a>(&'a Cell<u32>);
+        impl Drop for Passed<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() + 1);
+            }
+        }
+        fn deep(levels: u32, dropped: &Cell<u32>) -> u32 {
+            let _passed = Passed(dropped);
+            assert!(levels > 0, "the lowest");
+            deep(levels - 1, dropped) + 1
+        }
+        let dropped = Cell::new(0);
+        let caught = quietly(panic::AssertUnwindSafe(|| deep(3, &dropped)));
+        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"the lowest"));
+        assert_eq!(dropped.get(), 4);
+        assert_eq!(quietly(|| 5).ok(), Some(5));
+    }
+}
