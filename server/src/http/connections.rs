@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::coroutine::Waker;
+use crate::process;
 
 /// How long a client that is told the end is given, from one sign of life to the next.
 const PARTING: Duration = Duration::from_secs(5);
@@ -24,6 +25,10 @@ const PARTINGS: u32 = 10;
 const LATE: Duration = Duration::from_millis(100);
 /// What a connection whose time is up is given then.
 const RESPITE: Duration = Duration::from_secs(1);
+/// The room for connections is given back where so many times fewer are left,
+const SPARSE: usize = 8;
+/// and it was room for more than these.
+const FEW: usize = 128;
 /// The stack of a thread that only waits, in bytes.
 const SMALL_STACK: usize = 64 << 10;
 
@@ -166,7 +171,17 @@ impl Connections {
     }
 
     pub(super) fn leave(&self, id: Id) {
-        let left = self.lock().open.remove(&id);
+        let mut state = self.lock();
+        let left = state.open.remove(&id);
+        let is_sparse = state.open.len() < state.open.capacity() / SPARSE;
+        if is_sparse && state.open.capacity() > FEW {
+            let room = state.open.len() * 2;
+            state.open.shrink_to(room.max(FEW / 2));
+            drop(state);
+            process::return_memory();
+        } else {
+            drop(state);
+        }
         // A connection that is kept here leaves once more when it is dropped.
         drop(left);
     }
@@ -379,4 +394,25 @@ impl State {
 
 fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_of_many_is_given_back_when_few_are_left() {
+        let connections = Connections::new(2000, Duration::from_secs(3600), || {});
+        let connections = connections.expect("a thread");
+        let ids: Vec<_> = (0..1000).map(|_| connections.enter()).collect();
+        assert!(connections.lock().open.capacity() >= 1000);
+        for &id in &ids[..997] {
+            connections.leave(id);
+        }
+        assert_eq!(connections.count(), 3);
+        assert!(connections.lock().open.capacity() <= FEW);
+        for &id in &ids[997..] {
+            assert!(connections.lock().open.contains_key(&id));
+        }
+    }
 }
