@@ -34,6 +34,7 @@ pub struct Action {
     config: Config,
     runner: Box<dyn ActionRunner>,
     environment: Environment,
+    brought: Environment,
     parent: Parent,
     confined: Option<Confined>,
     /// Looked for at the first run, and not at the start.
@@ -152,6 +153,7 @@ impl Action {
     ) -> Self {
         Action {
             environment: of_actions(config.env.clone(), confined.as_ref()),
+            brought: Environment::default(),
             confined,
             config,
             runner: Box::new(runner),
@@ -166,6 +168,13 @@ impl Action {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The variables that the last init brought, those of its message and those that its
+    /// [`Hook::Env`](crate::Hook::Env) printed; none before. Whoever runs the action in a later process,
+    /// without another init, has to give them to it.
+    pub fn brought(&self) -> &Environment {
+        &self.brought
     }
 
     /// Whether an init has succeeded in this process.
@@ -183,12 +192,17 @@ impl Action {
         }
         self.parent.look_again();
         let stop = request.stop.clone();
-        let (mut ready, environment) = self.prepare(request, logs)?;
+        let (mut ready, brought) = self.prepare(request, logs)?;
+        let mut environment = self.config.env.clone();
+        environment.merge(&brought);
         let environment = of_actions(environment, self.confined.as_ref());
         if let Some(place) = ready.place.take() {
-            return self.start(place, ready, environment, &stop, logs);
+            self.start(place, ready, environment, &stop, logs)?;
+            self.brought = brought;
+            return Ok(());
         }
         self.environment = environment;
+        self.brought = brought;
         if ready.brought_executable {
             self.origin = Origin::Init;
         }
@@ -196,7 +210,7 @@ impl Action {
         Ok(())
     }
 
-    /// All of an init that leaves the action as it is.
+    /// All of an init that leaves the action as it is, and the variables that it brings.
     fn prepare(
         &self,
         request: InitRequest,
@@ -204,6 +218,7 @@ impl Action {
     ) -> Result<(Ready, Environment), InitError> {
         let mut environment = self.config.env.clone();
         environment.merge(&request.env);
+        let mut brought = request.env.clone();
         let stop = request.stop.clone();
         note_names(environment.skipped(), logs);
         let mut ready = Init {
@@ -217,8 +232,8 @@ impl Action {
             logs,
         }
         .run(request)?;
-        environment.merge(&std::mem::take(&mut ready.variables));
-        Ok((ready, environment))
+        brought.merge(&std::mem::take(&mut ready.variables));
+        Ok((ready, brought))
     }
 
     /// Runs one activation. May be called from several threads at once; each is ended by its own

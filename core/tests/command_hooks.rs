@@ -211,6 +211,19 @@ fn what_env_prints_is_in_every_run_over_the_variables_of_init_and_under_those_of
         let outcome = logged(|logs| action.run(request, logs)).0;
         let result = outcome.expect(command).result;
         assert_eq!(String::from_utf8_lossy(&result), expected, "{command}");
+        // So that a later process can give them to it.
+        let brought = action.brought();
+        let (a, path) = (brought.value("A"), brought.value("PATH"));
+        assert_eq!((a.is_some(), path), (true, None), "{command}");
+        assert_eq!(brought.value("B").is_some(), command != "true", "{command}");
+        let mut config = action.config().clone();
+        config.env.merge(brought);
+        let action = open(config, NativeRunner);
+        let mut request = RunRequest::default();
+        request.env.set("C", "run");
+        let outcome = logged(|logs| action.run(request, logs)).0;
+        let result = outcome.expect(command).result;
+        assert_eq!(String::from_utf8_lossy(&result), expected, "{command}");
     }
 }
 

@@ -190,6 +190,13 @@ fn what_is_written_between_activations_is_handed_on_by_tend_and_the_end_is_seen(
         action.tend(&mut logs).expect("it can be read");
     }
     assert!(matches!(run(&action, "{}"), Err(RunError::Ended { .. })));
+    action.revive();
+    assert_eq!(run(&action, "{}").expect("started anew"), "{}");
+    // One that has not ended stays what it is, whether it is seen already or not.
+    action.revive();
+    end(action);
+    let mut action = open(config(dir.path()), taking_source());
+    init(&mut action, ECHO).expect("a loop");
     drop(waker);
     // Readable now, it comes back at once.
     let rest = action.rest(&[wake.as_fd()], None).expect("it waits");

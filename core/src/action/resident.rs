@@ -63,6 +63,14 @@ impl Action {
         }
     }
 
+    /// Has the next run start a resident process anew that has ended by itself. Without this, runs of
+    /// such an action are refused, for whoever asks to take another; it is for those who have no other.
+    pub fn revive(&self) {
+        if let Instance::Resident(Some(resident)) = &self.instance {
+            resident.revive();
+        }
+    }
+
     /// Ends a resident process and its group: TERM, then KILL. Without one it does nothing. What is
     /// run afterwards is refused.
     pub fn end(&mut self, logs: &mut Logs<'_>) {

@@ -9,7 +9,7 @@
 //! An answer is known for its question's by order alone. So whatever breaks the order ends the
 //! process: a question that was given up, a line that nobody asked for, a question that was answered
 //! without being read. The next activation starts it anew. A process that ended by itself is not
-//! started again: the platform is told, and takes another container.
+//! started again, unless it is revived: the platform is told, and takes another container.
 
 mod ack;
 mod conversation;
@@ -135,6 +135,14 @@ impl Resident {
             State::Cut => Readiness::ToBeStarted,
             State::Waiting(_) | State::Ended(_) => Readiness::Ready,
         })
+    }
+
+    /// One that has ended by itself is from now on like one that was cut off.
+    pub(crate) fn revive(&self) {
+        let mut state = self.state();
+        if let State::Ended(_) = *state {
+            *state = State::Cut;
+        }
     }
 
     /// Asks `question`, a line without its end, and waits for the answer. Starts the process where it
