@@ -75,6 +75,17 @@ pub(super) struct Limits {
     pub(super) keep_alive: Option<Duration>,
 }
 
+impl Default for Limits {
+    /// Those of a broker that names none.
+    fn default() -> Self {
+        Limits {
+            unacknowledged: MAX_UNACKNOWLEDGED.into(),
+            packet: usize::MAX,
+            keep_alive: None,
+        }
+    }
+}
+
 /// What a PUBLISH's head says.
 pub(super) struct Head {
     pub(super) topic: String,
@@ -90,6 +101,74 @@ pub(super) const DISCONNECT: [u8; 2] = [0xe0, 0];
 /// More messages in flight do not make a connection faster.
 const MAX_UNACKNOWLEDGED: u16 = 64;
 
+/// What is the same in both versions' CONNECT: whoever builds it has said what is not.
+macro_rules! completed {
+    ($connect:expr, $login:expr) => {{
+        let login: &Login = $login;
+        let will = &login.will;
+        let keep_alive = u16::try_from(login.keep_alive.as_secs()).unwrap_or(u16::MAX);
+        let mut connect = $connect
+            .client_id(login.client_id.as_str())?
+            .keep_alive(keep_alive)
+            .will_message(
+                will.topic.as_str(),
+                will.payload.to_vec(),
+                Qos::AtLeastOnce,
+                will.is_retained,
+            )?;
+        if let Some(user) = &login.user {
+            connect = connect.user_name(user.as_str())?;
+        }
+        if let Some(password) = &login.password {
+            connect = connect.password(password.clone())?;
+        }
+        connect.build()?.to_continuous_buffer()
+    }};
+}
+
+/// SUBSCRIBE, the same in both.
+macro_rules! subscribed {
+    ($subscribe:expr, $packet:expr, $entries:expr) => {
+        $subscribe
+            .packet_id($packet)
+            .entries($entries)
+            .build()?
+            .to_continuous_buffer()
+    };
+}
+
+/// What is the same of PUBLISH.
+macro_rules! published {
+    ($publish:expr, $packet:expr, $publication:expr) => {{
+        let publication: &Publication = $publication;
+        let qos = match $packet {
+            None => Qos::AtMostOnce,
+            Some(_) => Qos::AtLeastOnce,
+        };
+        $publish
+            .topic_name(publication.topic.as_str())?
+            .qos(qos)
+            .retain(publication.is_retained)
+            .packet_id($packet)
+            .payload(publication.payload.as_slice())
+            .build()?
+            .to_continuous_buffer()
+    }};
+}
+
+/// The same of a PUBLISH that came.
+macro_rules! head_of {
+    ($publish:expr, $target:expr) => {
+        Head {
+            topic: $publish.topic_name().to_owned(),
+            packet: $publish.packet_id(),
+            is_again: $publish.dup(),
+            is_retained: $publish.retain(),
+            target: $target,
+        }
+    };
+}
+
 /// PUBACK: in both versions these bytes, where there is nothing to say.
 pub(super) fn puback(packet: u16) -> [u8; 4] {
     let [high, low] = packet.to_be_bytes();
@@ -101,54 +180,18 @@ pub(super) fn puback(packet: u16) -> [u8; 4] {
 /// # Errors
 /// What cannot be said in MQTT, as a client identifier of more than 65,535 bytes.
 pub(super) fn connect(version: Version, login: &Login) -> Result<Vec<u8>, MqttError> {
-    let keep_alive = u16::try_from(login.keep_alive.as_secs()).unwrap_or(u16::MAX);
-    let will = &login.will;
-    let id = login.client_id.as_str();
-    match version {
+    Ok(match version {
         Version::V5 => {
             let expiry = u32::try_from(login.session_expiry.as_secs()).unwrap_or(u32::MAX);
-            let mut connect = v5_0::Connect::builder()
-                .client_id(id)?
-                .clean_start(false)
-                .keep_alive(keep_alive)
-                .will_message(
-                    will.topic.as_str(),
-                    will.payload.to_vec(),
-                    Qos::AtLeastOnce,
-                    will.is_retained,
-                )?
-                .props(vec![
-                    Property::SessionExpiryInterval(SessionExpiryInterval::new(expiry)?),
-                    Property::ReceiveMaximum(ReceiveMaximum::new(login.receive_maximum)?),
-                ]);
-            if let Some(user) = &login.user {
-                connect = connect.user_name(user.as_str())?;
-            }
-            if let Some(password) = &login.password {
-                connect = connect.password(password.clone())?;
-            }
-            Ok(connect.build()?.to_continuous_buffer())
+            let properties = vec![
+                Property::SessionExpiryInterval(SessionExpiryInterval::new(expiry)?),
+                Property::ReceiveMaximum(ReceiveMaximum::new(login.receive_maximum)?),
+            ];
+            let connect = v5_0::Connect::builder().clean_start(false);
+            completed!(connect.props(properties), login)
         }
-        Version::V3 => {
-            let mut connect = v3_1_1::Connect::builder()
-                .client_id(id)?
-                .clean_session(false)
-                .keep_alive(keep_alive)
-                .will_message(
-                    will.topic.as_str(),
-                    will.payload.to_vec(),
-                    Qos::AtLeastOnce,
-                    will.is_retained,
-                )?;
-            if let Some(user) = &login.user {
-                connect = connect.user_name(user.as_str())?;
-            }
-            if let Some(password) = &login.password {
-                connect = connect.password(password.clone())?;
-            }
-            Ok(connect.build()?.to_continuous_buffer())
-        }
-    }
+        Version::V3 => completed!(v3_1_1::Connect::builder().clean_session(false), login),
+    })
 }
 
 /// SUBSCRIBE, with QoS 1.
@@ -166,16 +209,8 @@ pub(super) fn subscribe(
         .map(|filter| SubEntry::new(filter.as_str(), options()))
         .collect();
     Ok(match version {
-        Version::V5 => v5_0::Subscribe::builder()
-            .packet_id(packet)
-            .entries(entries?)
-            .build()?
-            .to_continuous_buffer(),
-        Version::V3 => v3_1_1::Subscribe::builder()
-            .packet_id(packet)
-            .entries(entries?)
-            .build()?
-            .to_continuous_buffer(),
+        Version::V5 => subscribed!(v5_0::Subscribe::builder(), packet, entries?),
+        Version::V3 => subscribed!(v3_1_1::Subscribe::builder(), packet, entries?),
     })
 }
 
@@ -188,12 +223,7 @@ pub(super) fn publish(
     packet: Option<u16>,
     publication: &Publication,
 ) -> Result<Vec<u8>, MqttError> {
-    let qos = match packet {
-        None => Qos::AtMostOnce,
-        Some(_) => Qos::AtLeastOnce,
-    };
-    let payload = publication.payload.as_slice();
-    match version {
+    Ok(match version {
         Version::V5 => {
             let mut properties = Vec::new();
             if let Some(data) = &publication.correlation {
@@ -204,27 +234,11 @@ pub(super) fn publish(
                 let pair = UserProperty::new(*name, value.as_str())?;
                 properties.push(Property::UserProperty(pair));
             }
-            let publish = v5_0::Publish::builder()
-                .topic_name(publication.topic.as_str())?
-                .qos(qos)
-                .retain(publication.is_retained)
-                .packet_id(packet)
-                .props(properties)
-                .payload(payload)
-                .build()?;
-            Ok(publish.to_continuous_buffer())
+            let publish = v5_0::Publish::builder().props(properties);
+            published!(publish, packet, publication)
         }
-        Version::V3 => {
-            let publish = v3_1_1::Publish::builder()
-                .topic_name(publication.topic.as_str())?
-                .qos(qos)
-                .retain(publication.is_retained)
-                .packet_id(packet)
-                .payload(payload)
-                .build()?;
-            Ok(publish.to_continuous_buffer())
-        }
-    }
+        Version::V3 => published!(v3_1_1::Publish::builder(), packet, publication),
+    })
 }
 
 /// Reads any packet but a PUBLISH.
@@ -282,11 +296,7 @@ fn connack(version: Version, body: &[u8]) -> Result<Result<Limits, Refusal>, Mqt
     if version == Version::V3 || body.len() == 2 {
         let (connack, _) = v3_1_1::Connack::parse(body)?;
         return Ok(match connack.return_code() {
-            ConnectReturnCode::Accepted if version == Version::V3 => Ok(Limits {
-                unacknowledged: MAX_UNACKNOWLEDGED.into(),
-                packet: usize::MAX,
-                keep_alive: None,
-            }),
+            ConnectReturnCode::Accepted if version == Version::V3 => Ok(Limits::default()),
             ConnectReturnCode::Accepted | ConnectReturnCode::UnacceptableProtocolVersion => {
                 Err(Refusal::Version)
             }
@@ -299,11 +309,7 @@ fn connack(version: Version, body: &[u8]) -> Result<Result<Limits, Refusal>, Mqt
         ConnectReasonCode::UnsupportedProtocolVersion => return Ok(Err(Refusal::Version)),
         code => return Ok(Err(Refusal::Other(format!("the broker refuses: {code}")))),
     }
-    let mut limits = Limits {
-        unacknowledged: MAX_UNACKNOWLEDGED.into(),
-        packet: usize::MAX,
-        keep_alive: None,
-    };
+    let mut limits = Limits::default();
     for property in connack.props() {
         match property {
             Property::ReceiveMaximum(most) => {
@@ -336,9 +342,11 @@ fn size(most: &MaximumPacketSize) -> usize {
 /// # Errors
 /// One that is malformed.
 pub(super) fn head(version: Version, first: u8, head: Vec<u8>) -> Result<Head, MqttError> {
+    let body = head.into();
+    let flags = first & 0x0f;
     match version {
         Version::V5 => {
-            let (publish, _) = v5_0::Publish::parse(first & 0x0f, head.into())?;
+            let (publish, _) = v5_0::Publish::parse(flags, body)?;
             let mut target = Target::default();
             for property in publish.props() {
                 match property {
@@ -349,23 +357,11 @@ pub(super) fn head(version: Version, first: u8, head: Vec<u8>) -> Result<Head, M
                     _ => {}
                 }
             }
-            Ok(Head {
-                topic: publish.topic_name().to_owned(),
-                packet: publish.packet_id(),
-                is_again: publish.dup(),
-                is_retained: publish.retain(),
-                target,
-            })
+            Ok(head_of!(publish, target))
         }
         Version::V3 => {
-            let (publish, _) = v3_1_1::Publish::parse(first & 0x0f, head.into())?;
-            Ok(Head {
-                topic: publish.topic_name().to_owned(),
-                packet: publish.packet_id(),
-                is_again: publish.dup(),
-                is_retained: publish.retain(),
-                target: Target::default(),
-            })
+            let (publish, _) = v3_1_1::Publish::parse(flags, body)?;
+            Ok(head_of!(publish, Target::default()))
         }
     }
 }
