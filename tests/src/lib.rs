@@ -10,6 +10,7 @@ pub mod files;
 pub mod http;
 pub mod mosquitto;
 pub mod proxy;
+pub mod readme;
 pub mod root;
 pub mod tools;
 pub mod unread;

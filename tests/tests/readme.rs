@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use actionproxy_tests::proxy::free_address;
+use actionproxy_tests::readme::{blocks, settings, settings_of_help, steps};
 use actionproxy_tests::{Connection, binary, eventually, tools};
 
 fn root() -> PathBuf {
@@ -13,41 +14,6 @@ fn root() -> PathBuf {
 
 fn readme() -> String {
     fs::read_to_string(root().join("README.md")).expect("README.md")
-}
-
-/// The code blocks of one language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
-    let fence = format!("```{language}\n");
-    let parts = text.split(&fence).skip(1);
-    parts
-        .map(|part| part.split("\n```").next().unwrap_or_default().to_owned())
-        .collect()
-}
-
-/// Commands, each with the output that stands behind it in comments.
-fn steps(block: &str) -> Vec<(String, String)> {
-    let mut steps: Vec<(String, String)> = Vec::new();
-    let mut told = true;
-    for line in block.lines() {
-        match line.strip_prefix("# ") {
-            Some(output) => {
-                let (_, outputs) = steps.last_mut().expect("a command comes first");
-                outputs.push_str(output);
-                outputs.push('\n');
-                told = true;
-            }
-            None if told => {
-                steps.push((line.to_owned(), String::new()));
-                told = false;
-            }
-            None => {
-                let (commands, _) = steps.last_mut().expect("a command came first");
-                commands.push('\n');
-                commands.push_str(line);
-            }
-        }
-    }
-    steps
 }
 
 #[test]
@@ -129,35 +95,9 @@ fn the_configuration_table_is_what_help_says() {
         .output()
         .expect("the proxy runs");
     let help = String::from_utf8(help.stdout).expect("text");
-    let mut lines = help.lines().skip_while(|line| !line.starts_with("  --"));
-    let mut rows = Vec::new();
-    while let (Some(setting), Some(what)) = (lines.next(), lines.next()) {
-        let Some((names, default)) = setting.split_once("] (default: ") else {
-            break;
-        };
-        let (flag, variables) = names.split_once('[').expect("variables in brackets");
-        let flag = match flag.trim() {
-            "" => String::new(),
-            flag => format!("`{flag}`"),
-        };
-        let variables = variables.split(", ").map(|v| format!("`{v}`"));
-        let variables: Vec<_> = variables.collect();
-        rows.push(format!(
-            "| {flag} | {} | {} | {} |",
-            variables.join(", "),
-            default.trim_end_matches(')'),
-            what.trim()
-        ));
-    }
+    let rows = settings_of_help(&help);
     assert!(rows.len() >= 20, "{rows:?}");
-    let readme = readme();
-    let table: Vec<_> = readme
-        .lines()
-        .skip_while(|line| !line.starts_with("| flag "))
-        .skip(2)
-        .take_while(|line| line.starts_with('|'))
-        .collect();
-    assert_eq!(table, rows);
+    assert_eq!(settings(&readme()), rows);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use actionproxy_tests::readme::blocks;
 use actionproxy_tests::tools;
 
 use super::{installed, root, succeeded, tools_are_here};
@@ -12,19 +13,12 @@ fn readme() -> String {
     fs::read_to_string(root().join("invokers/capi/README.md")).expect("README.md")
 }
 
-fn blocks(language: &str) -> Vec<String> {
-    let (readme, fence) = (readme(), format!("```{language}\n"));
-    let parts = readme.split(&fence).skip(1);
-    let blocks = parts.map(|part| part.split("\n```").next().unwrap_or_default().to_owned());
-    blocks.collect()
-}
-
 #[test]
 fn python_runs_an_action_by_ctypes() {
     if !tools_are_here() {
         return;
     }
-    let program = blocks("python").pop().expect("a program");
+    let program = blocks(&readme(), "python").pop().expect("a program");
     let dir = tempfile::tempdir().expect("a temporary directory");
     let said = succeeded(
         Command::new("python3")
@@ -43,7 +37,7 @@ fn the_commands_do_what_they_show() {
     }
     // What they install is built already, and their directories are this test's own: `target` is theirs.
     installed();
-    let blocks = blocks("sh");
+    let blocks = blocks(&readme(), "sh");
     assert!(blocks.len() >= 3, "{blocks:?}");
     let dir = tempfile::tempdir().expect("a temporary directory");
     let is_output = |line: &&str| line.starts_with("# ");
