@@ -93,13 +93,14 @@ fn is_for_actions(name: &OsStr) -> bool {
 /// `runner` with the compile script before its own `build`.
 ///
 /// # Errors
-/// A relative path in a working directory that cannot be told.
+/// One line: a relative path in a working directory that cannot be told.
 pub(crate) fn runner<R: ActionRunner>(
     runner: R,
     settings: &Settings,
-) -> io::Result<CompilerRunner<R>> {
+) -> Result<CompilerRunner<R>, String> {
+    let compiler = settings.compiler.as_deref().map(absolute).transpose();
     Ok(CompilerRunner {
-        compiler: settings.compiler.as_deref().map(absolute).transpose()?,
+        compiler: compiler.map_err(|e| format!("OW_COMPILER: {e}"))?,
         inner: runner,
     })
 }

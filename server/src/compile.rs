@@ -32,7 +32,7 @@ pub(crate) fn run(
         ..InitRequest::default()
     };
     let failed = |e: io::Error| format!("compile: {e}");
-    let runner = action_loop::runner(runner, &options.action_loop).map_err(failed)?;
+    let runner = action_loop::runner(runner, &options.action_loop)?;
     action_loop::configure(&mut options);
     let dir = OwnDir::create().map_err(failed)?;
     options.config.action_dir = dir.path().to_path_buf();

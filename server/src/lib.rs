@@ -74,10 +74,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use actionproxy_core::{ActionRunner, CompilerRunner, Config, Environment};
+use actionproxy_core::{ActionRunner, Config, Environment};
 
 use http::listener::HANDED_OVER;
-use options::{Command, Options, Parsed};
+use options::{Command, Parsed};
 
 /// Runs the command line with `runner`, where its defaults are fine. See [`Runtime`].
 pub fn main(runner: impl ActionRunner + 'static) -> ExitCode {
@@ -163,14 +163,18 @@ fn perform(command: Command, runner: impl ActionRunner + 'static) -> Result<Exit
             if !options.action_loop.is_served {
                 return serve::serve(runner, options);
             }
-            let runner = looping(runner, &options)?;
+            let runner = action_loop::runner(runner, &options.action_loop)?;
             action_loop::configure(&mut options);
             return serve::serve(runner, options);
         }
         Command::Try { trial, mut options } => {
             let runner = hooks::runner(runner, &mut options)?;
             return match options.action_loop.is_served {
-                true => trial::run(looping(runner, &options)?, trial, options),
+                true => trial::run(
+                    action_loop::runner(runner, &options.action_loop)?,
+                    trial,
+                    options,
+                ),
                 false => trial::run(runner, trial, options),
             };
         }
@@ -198,11 +202,6 @@ fn perform(command: Command, runner: impl ActionRunner + 'static) -> Result<Exit
         Command::Version => print(concat!("actionproxy ", env!("CARGO_PKG_VERSION"), "\n")),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// `runner` with what ActionLoop does before its `build`.
-fn looping<R: ActionRunner>(runner: R, options: &Options) -> Result<CompilerRunner<R>, String> {
-    action_loop::runner(runner, &options.action_loop).map_err(|e| format!("OW_COMPILER: {e}"))
 }
 
 /// One line on stderr.

@@ -53,7 +53,7 @@ impl Answer {
     /// What the action gave, as it gave it.
     pub(crate) fn result(payload: Vec<u8>) -> Self {
         Answer {
-            payload: Arc::new(payload),
+            payload: Arc::new(without_newline(payload)),
             kind: None,
         }
     }
@@ -69,7 +69,7 @@ impl Answer {
     /// A failure in the words that the contract has for it.
     pub(crate) fn failed(reply: Reply, kind: Kind) -> Self {
         Answer {
-            payload: Arc::new(reply.body),
+            payload: Arc::new(without_newline(reply.body)),
             kind: Some(kind),
         }
     }
@@ -102,4 +102,10 @@ impl Answer {
                 .push(("kind", kind.word().to_owned()));
         }
     }
+}
+
+/// The newline that ends every body of ActionLoop is none of the answer.
+fn without_newline(mut payload: Vec<u8>) -> Vec<u8> {
+    payload.pop_if(|last| *last == b'\n');
+    payload
 }

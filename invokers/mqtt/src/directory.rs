@@ -28,7 +28,11 @@ pub(crate) struct Directory {
 pub(crate) struct Note {
     /// The digest of the message that initialised it.
     pub(crate) message: Option<Digest>,
-    /// The variables that it brought.
+    /// The digest of what its code went through, hooks and compilers.
+    pub(crate) made_by: Option<Digest>,
+    /// It is a process that went with the invoker.
+    pub(crate) is_resident: bool,
+    /// The variables that its init brought.
     pub(crate) env: Vec<(String, String)>,
 }
 
@@ -89,8 +93,11 @@ impl Directory {
         let text =
             |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
         let env: Option<Vec<_>> = env.iter().map(text).collect();
+        let made_by = note["made_by"].as_str().map(Digest::parse).transpose();
         Ok(Note {
             message: Some(Digest::parse(message).map_err(|e| told(&e))?),
+            made_by: made_by.map_err(|e| told(&e))?,
+            is_resident: note["resident"] == true,
             env: env.ok_or_else(|| told(&"expected text in `env`"))?,
         })
     }
@@ -105,8 +112,14 @@ impl Directory {
             .iter()
             .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
             .collect();
-        let digest = note.message.as_ref().map(ToString::to_string);
-        let text = json!({ "sha256": digest, "env": env }).to_string();
+        let text = |digest: &Option<Digest>| digest.as_ref().map(ToString::to_string);
+        let text = json!({
+            "sha256": text(&note.message),
+            "made_by": text(&note.made_by),
+            "resident": note.is_resident,
+            "env": env,
+        })
+        .to_string();
         let path = self.note(name);
         let new = path.with_extension("json.new");
         let mut file = File::create(&new)?;
@@ -164,6 +177,8 @@ mod tests {
         let path = dir.path().join("a/b");
         let note = Note {
             message: Some(Digest::of(b"x")),
+            made_by: Some(Digest::of(b"cc")),
+            is_resident: true,
             env: vec![("A".into(), "ü\n".into()), ("B".into(), String::new())],
         };
         let first = Directory::open(&path, Durability::PowerLoss).expect("a directory");

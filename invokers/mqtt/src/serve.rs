@@ -99,7 +99,8 @@ fn serve(options: Options) -> Result<ExitCode, String> {
         .spawn(move || {
             if !invoker.wait_quiet(grace) {
                 stop.request();
-                invoker.wait_quiet(kill_grace + LAST_ANSWERS);
+                // What runs is ended, and a process that is asked no more.
+                invoker.wait_quiet(2 * kill_grace + LAST_ANSWERS);
             }
             invoker.say_goodbye();
             ending.finish(false);

@@ -76,6 +76,15 @@ pub(crate) enum Listen {
 }
 
 impl Options {
+    /// What holds until the program of this command line is told something else.
+    fn of_program(config: Config, parser: &lexopt::Parser) -> Self {
+        let mut options = Options::new(config);
+        options.action_loop.is_served = parser.bin_name().is_some_and(|name| {
+            Path::new(name).file_name() == Some(OsStr::new(action_loop::PROGRAM))
+        });
+        options
+    }
+
     fn new(config: Config) -> Self {
         Options {
             host: IpAddr::from([0, 0, 0, 0]),
@@ -182,10 +191,7 @@ pub(crate) fn parse(
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut options = Options::new(config);
-    options.action_loop.is_served = parser
-        .bin_name()
-        .is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new(action_loop::PROGRAM)));
+    let mut options = Options::of_program(config, &parser);
     variables::apply(&environment, &flagged, &mut options, &mut warnings)?;
     let known: Vec<_> = settings::all().map(|s| (s.flag, s.variables)).collect();
     warnings.extend(variables::misspelt(&environment, &known));

@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actionproxy_core::Config;
+use actionproxy_core::{ActionRunner, CommandRunner, CompilerRunner, Config, NativeRunner};
+use actionproxy_platforms::{ActionLoop, Contract, InitErrors, OpenWhisk};
 
 use super::nearest::suggestion;
 use super::settings::{self, Setting};
 use super::{Options, text, variables};
-use crate::process;
+use crate::{action_loop, hooks, process};
 
 /// A program, by what it can be told.
 pub struct Program<O: 'static> {
@@ -51,14 +52,59 @@ pub struct Common {
     pub max_body: u64,
     /// How long activations may go on after the end was asked for.
     pub grace: Duration,
-    /// Whether a run ends at the deadline of its message.
-    pub enforce_deadline: bool,
-    /// How many activations of an action may overlap; 1 unless that was allowed.
+    /// How many activations of an action may overlap; 1 unless that was allowed, and where one process
+    /// serves all of them.
     pub most_at_once: usize,
     /// Core's settings.
     pub config: Config,
     /// What is to be said before anything else, a line each.
     pub warnings: Vec<String>,
+    enforce_deadline: bool,
+    way: Way,
+}
+
+/// How code becomes something to run, and by which contract that is asked.
+#[derive(Debug, Clone)]
+enum Way {
+    /// OpenWhisk's: a process for each activation.
+    Process(CommandRunner<NativeRunner>),
+    /// ActionLoop's: one for all of them.
+    Resident(CompilerRunner<CommandRunner<NativeRunner>>, InitErrors),
+}
+
+impl Way {
+    /// What the settings ask for. What core needs of it goes into its configuration.
+    fn of(options: &mut Options) -> Result<Self, String> {
+        let runner = hooks::runner(NativeRunner, options)?;
+        if !options.action_loop.is_served {
+            return Ok(Way::Process(runner));
+        }
+        let runner = action_loop::runner(runner, &options.action_loop)?;
+        action_loop::configure(options);
+        Ok(Way::Resident(runner, options.action_loop.init_errors))
+    }
+}
+
+impl Common {
+    /// The runner of one action: hooks that are commands, and ActionLoop's compiler.
+    pub fn runner(&self) -> Box<dyn ActionRunner> {
+        match &self.way {
+            Way::Process(runner) => Box::new(runner.clone()),
+            Way::Resident(runner, _) => Box::new(runner.clone()),
+        }
+    }
+
+    /// The contract of the messages.
+    pub fn contract(&self) -> Box<dyn Contract> {
+        let enforce_deadline = self.enforce_deadline;
+        match self.way {
+            Way::Process(_) => Box::new(OpenWhisk { enforce_deadline }),
+            Way::Resident(_, init_errors) => Box::new(ActionLoop {
+                init_errors,
+                enforce_deadline,
+            }),
+        }
+    }
 }
 
 /// What the command line asks for.
@@ -111,7 +157,7 @@ pub fn read<O>(
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut options = Options::new(config);
+    let mut options = Options::of_program(config, &parser);
     let mut warnings = Vec::new();
     for row in program.rows() {
         if !row.flag().is_empty() && flagged.contains(&row.flag()) {
@@ -139,12 +185,14 @@ pub fn read<O>(
         .map_err(|expected| format!("--{flag}: expected {expected}, found {value:?}"))?;
     }
     warnings.extend(process::fit_into_memory(&mut options)?);
+    let way = Way::of(&mut options)?;
     Ok(Asked::Serve(Box::new(Common {
+        way,
         action_dir: options.action_dir,
         max_body: options.max_body,
         grace: options.grace,
         enforce_deadline: options.enforce_deadline,
-        most_at_once: match options.allow_concurrent {
+        most_at_once: match options.allow_concurrent && !options.action_loop.is_served {
             true => options.max_concurrent,
             false => 1,
         },

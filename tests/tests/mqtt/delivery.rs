@@ -37,6 +37,32 @@ fn a_run_that_comes_again_is_answered_again_and_not_run_again() {
 }
 
 #[test]
+fn no_more_answers_are_remembered_than_asked() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let seen = broker.subscribe("device/#");
+    let invoker = Invoker::start(&broker, &["--remember", "2"]);
+    let runs = invoker.file("runs");
+    let code = format!(
+        "#!/bin/sh\necho \"$__OW_ACTIVATION_ID\" >> {}\necho '{{}}'",
+        runs.display()
+    );
+    broker.init(&seen, "note", &code);
+    let mut answers = BTreeMap::new();
+    // The third has the first forgotten; the second and the third are remembered, and so it goes on.
+    for id in ["1", "2", "3", "2", "3", "1", "3"] {
+        let message = format!(r#"{{"activation_id": "{id}"}}"#);
+        broker.publish("device/action/note/run", message);
+        let nth = answers.entry(id).or_insert(0);
+        seen.nth(&format!("device/activation/{id}/result"), *nth);
+        *nth += 1;
+    }
+    assert_eq!(lines(&runs), ["1", "2", "3", "1"]);
+    invoker.stop();
+}
+
+#[test]
 fn of_a_hundred_runs_each_is_run_once_and_answered_though_the_broker_is_killed() {
     let Some(mut broker) = Broker::start() else {
         return;

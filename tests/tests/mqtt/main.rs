@@ -4,10 +4,12 @@ mod brokers;
 mod contract;
 mod delivery;
 mod end;
+mod hooks;
 mod hostile;
 mod login;
 mod logs;
 mod readme;
+mod resident;
 
 /// An action that answers with its argument and its activation's id.
 const ECHO: &str = "#!/bin/sh\necho \"{\\\"got\\\":  $1,\\\"id\\\":\\\"$__OW_ACTIVATION_ID\\\"}\"";

@@ -6,40 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use actionproxy_tests::mosquitto::{Broker, Invoker};
+use actionproxy_tests::readme::{blocks, settings, settings_of_help, steps};
 use actionproxy_tests::{binary, tools};
 
 fn readme() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../invokers/mqtt/README.md");
     fs::read_to_string(path).expect("the README")
-}
-
-/// Its commands, each with the output that stands behind it in comments.
-fn steps(text: &str) -> Vec<(String, String)> {
-    let mut steps: Vec<(String, String)> = Vec::new();
-    for block in text.split("```sh\n").skip(1) {
-        let block = block.split("\n```").next().expect("an end");
-        let mut told = true;
-        for line in block.lines() {
-            match line.strip_prefix("# ") {
-                Some(output) => {
-                    let (_, outputs) = steps.last_mut().expect("a command comes first");
-                    outputs.push_str(output);
-                    outputs.push('\n');
-                    told = true;
-                }
-                None if told => {
-                    steps.push((line.to_owned(), String::new()));
-                    told = false;
-                }
-                None => {
-                    let (commands, _) = steps.last_mut().expect("a command");
-                    commands.push('\n');
-                    commands.push_str(line);
-                }
-            }
-        }
-    }
-    steps
 }
 
 #[test]
@@ -53,9 +25,12 @@ fn the_commands_do_what_the_readme_shows() {
     let text = readme();
     // The block that starts broker and invoker is done here, with a port and a directory of our own.
     assert!(text.contains("--broker mqtt://localhost --prefix device --action-dir"));
+    assert!(text.contains("--prefix loops --action-dir /tmp/loops --action-loop"));
     let invoker = Invoker::start(&broker, &[]);
+    let looping = Invoker::start(&broker, &["--prefix", "loops", "--action-loop"]);
     let dir: PathBuf = tempfile::tempdir().expect("a directory").keep();
-    let steps = steps(&text);
+    let blocks = blocks(&text, "sh");
+    let steps: Vec<_> = blocks.iter().flat_map(|block| steps(block)).collect();
     for (commands, expected) in &steps {
         let commands = commands.replace(
             "-h localhost",
@@ -73,6 +48,7 @@ fn the_commands_do_what_the_readme_shows() {
     assert!(steps.len() >= 6, "only {} ran", steps.len());
     fs::remove_dir_all(dir).expect("removed");
     invoker.stop();
+    looping.stop();
 }
 
 #[test]
@@ -82,29 +58,7 @@ fn the_table_of_flags_is_what_help_says() {
         .output()
         .expect("it runs");
     let help = String::from_utf8(help.stdout).expect("text");
-    let text = readme();
-    let mut lines = help.lines().skip_while(|line| !line.starts_with("  --"));
-    let mut rows = 0;
-    while let (Some(setting), Some(what)) = (lines.next(), lines.next()) {
-        let Some((names, default)) = setting.split_once("] (default: ") else {
-            break;
-        };
-        let (flag, variables) = names.split_once('[').expect("variables in brackets");
-        let flag = match flag.trim() {
-            "" => String::new(),
-            flag => format!("`{flag}`"),
-        };
-        let row = format!(
-            "| {flag} | `{variables}` | {} | {} |",
-            default.trim_end_matches(')'),
-            what.trim()
-        );
-        assert!(text.contains(&row), "{row}");
-        rows += 1;
-    }
-    assert!(rows > 30, "only {rows} rows");
-    let table = text
-        .lines()
-        .filter(|line| line.starts_with("| `--") || line.starts_with("|  | `"));
-    assert_eq!(table.count(), rows);
+    let rows = settings_of_help(&help);
+    assert!(rows.len() > 30, "{rows:?}");
+    assert_eq!(settings(&readme()), rows);
 }

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use actionproxy_core::Digest;
-use actionproxy_platforms::{Context, Contract, Done, openwhisk};
+use actionproxy_platforms::{Context, Done, openwhisk};
 
-use super::queue::{Job, Queue, Task};
+use super::queue::{Job, Named, Queue, Task};
 use super::runs::{self, Admitted, Arrived};
 use super::{Invoker, State};
 use crate::answer::{Answer, Kind};
@@ -144,6 +144,7 @@ impl Invoker {
             Ok(found) => found,
             Err(answer) => return self.refuse(state, target, receipt, None, &answer),
         };
+        let named = id.as_ref().map_or(Named::Here, |_| Named::ByMessage);
         let arrived = Arrived {
             action: name,
             id,
@@ -166,7 +167,7 @@ impl Invoker {
         }
         let job = Job {
             number,
-            task: Task::Run { id },
+            task: Task::Run { id, named },
             body,
             arrived: Instant::now(),
         };

@@ -3,6 +3,7 @@
 
 mod intake;
 mod queue;
+mod resident;
 mod runs;
 mod work;
 
@@ -12,8 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use actionproxy_core::{Action, Stop};
-use actionproxy_platforms::{Context, Contract, Done, OpenWhisk};
+use actionproxy_core::{Action, Digest, Hook, InstanceKind, Stop};
+use actionproxy_platforms::{Context, Contract, Done};
 use actionproxy_server::shared::Orphans;
 use serde_json::json;
 
@@ -24,14 +25,16 @@ use crate::message::{Delivery, Publication, Receipt};
 use crate::options::Options;
 use crate::say;
 use crate::topics::{Purpose, Topics};
-use queue::{Job, Queue};
+use queue::{Changed, Job, Queue};
 use runs::Runs;
 
 /// Runs actions for the broker.
 pub(crate) struct Invoker {
     options: Options,
     topics: Topics,
-    contract: OpenWhisk,
+    contract: Box<dyn Contract>,
+    /// Of what code goes through, hooks and compilers.
+    made_by: Digest,
     directory: Directory,
     outbox: Arc<Outbox>,
     stop: Stop,
@@ -55,6 +58,26 @@ struct State {
     is_ending: bool,
 }
 
+impl State {
+    /// Whether nothing runs, and nothing is about to.
+    fn is_quiet(&self) -> bool {
+        self.running == 0 && self.queues.values().all(Queue::is_empty)
+    }
+}
+
+/// The digest of what code goes through. Another release may word it otherwise; then inits are done
+/// once more.
+fn maker(options: &Options) -> Digest {
+    let (runner, config) = (options.common.runner(), &options.common.config);
+    let hooks = [Hook::Preinit, Hook::Verify, Hook::Env].map(|hook| runner.command(hook));
+    let all = format!(
+        "{hooks:?} {:?} {:?}",
+        runner.build_commands(),
+        config.source
+    );
+    Digest::of(all.as_bytes())
+}
+
 impl Invoker {
     /// Opens the actions that are there, each with a thread of its own.
     ///
@@ -71,9 +94,8 @@ impl Invoker {
         let max_result = options.common.config.process.max_result;
         let invoker = Arc::new_cyclic(|this| Invoker {
             topics: options.topics.clone(),
-            contract: OpenWhisk {
-                enforce_deadline: options.common.enforce_deadline,
-            },
+            contract: options.common.contract(),
+            made_by: maker(&options),
             directory,
             outbox,
             stop,
@@ -91,12 +113,25 @@ impl Invoker {
             options,
         });
         for (name, note) in known {
+            // A process has gone with the invoker that had it: its init is done again.
+            let is_gone = note.as_ref().is_ok_and(|note| note.is_resident);
+            if is_gone || invoker.is_resident() {
+                let removed = invoker.directory.forget(&name);
+                if let Err(e) = removed.and_then(|()| invoker.directory.remove(&name)) {
+                    say(&format!("action {name}: {e}"));
+                }
+                continue;
+            }
             let opened = note.and_then(|note| {
                 let action = invoker.open(&name, &note).map_err(|e| e.to_string())?;
                 Ok((note, action))
             });
             match opened {
-                Ok((note, action)) => {
+                Ok((mut note, action)) => {
+                    if note.made_by != Some(invoker.made_by) {
+                        // It runs, and the same message makes another of it.
+                        note.message = None;
+                    }
                     invoker.add(&mut invoker.lock(), &name, &note, Some(action))?
                 }
                 // Its init makes it anew.
@@ -114,7 +149,8 @@ impl Invoker {
         note: &Note,
         action: Option<Action>,
     ) -> io::Result<()> {
-        let queue = Queue::new(note.message, action);
+        let changed = Changed::new(&self.options.common.config.instance)?;
+        let queue = Queue::new(note.message, action, changed);
         self.add_thread(name, &queue)?;
         state.queues.insert(name.to_owned(), queue);
         Ok(())
@@ -130,6 +166,14 @@ impl Invoker {
             .name("action".into())
             .spawn(move || this.work(&name, &action, &changed))?;
         Ok(())
+    }
+
+    /// Whether each action is one process, for all its activations.
+    fn is_resident(&self) -> bool {
+        matches!(
+            self.options.common.config.instance,
+            InstanceKind::Resident(_)
+        )
     }
 
     fn acknowledge(&self, receipt: Option<Receipt>) {
@@ -166,6 +210,9 @@ impl Invoker {
             left.extend(queue.clear());
         }
         state.waiting_bytes = 0;
+        if self.is_resident() {
+            self.end_processes(state);
+        }
         for job in left {
             if state.runs.is_acknowledged(job.number) {
                 let reply = self
@@ -186,9 +233,9 @@ impl Invoker {
     pub(crate) fn wait_quiet(&self, limit: Duration) -> bool {
         let waited = self
             .quiet
-            .wait_timeout_while(self.lock(), limit, |state| state.running > 0);
+            .wait_timeout_while(self.lock(), limit, |state| !state.is_quiet());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.running == 0
+        state.is_quiet()
     }
 
     /// The last word: this invoker is gone.
@@ -197,7 +244,7 @@ impl Invoker {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 }
 
@@ -250,3 +297,8 @@ impl Receiver for Invoker {
 
 /// An action and its lock: inits take it alone, runs share it.
 type Shared = Arc<RwLock<Option<Action>>>;
+
+/// A panic leaves nothing half done: core installs an action at one point.
+fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}

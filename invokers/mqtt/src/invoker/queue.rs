@@ -2,12 +2,14 @@
 //! allowed.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, RwLock};
+use std::io;
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use actionproxy_core::{Action, Digest};
+use actionproxy_core::{Action, Digest, InstanceKind};
+use actionproxy_server::shared::Wake;
 
-use super::Shared;
+use super::{Shared, State};
 
 /// One message that is to be dealt with.
 pub(super) struct Job {
@@ -26,14 +28,64 @@ pub(super) enum Task {
     /// To remove it.
     Remove,
     /// To run it, as the activation of this id.
-    Run { id: String },
+    Run { id: String, named: Named },
+    /// To end its process: the invoker is ending.
+    End,
+}
+
+/// Who gave an activation its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    ByMessage,
+    Here,
+}
+
+/// How the threads of an action are told that something is to be done.
+pub(super) struct Changed {
+    told: Condvar,
+    wake: Option<Wake>,
+}
+
+impl Changed {
+    /// # Errors
+    /// There is no descriptor to spare.
+    pub(super) fn new(instance: &InstanceKind) -> io::Result<Arc<Self>> {
+        let wake = match instance {
+            InstanceKind::Process => None,
+            InstanceKind::Resident(_) => Some(Wake::new()?),
+        };
+        let told = Condvar::new();
+        Ok(Arc::new(Changed { told, wake }))
+    }
+
+    /// Where a thread that has a process to wait for is told.
+    pub(super) fn wake(&self) -> Option<&Wake> {
+        self.wake.as_ref()
+    }
+
+    /// Waits to be told.
+    pub(super) fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let waited = self.told.wait(state);
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One thread is enough.
+    fn tell_one(&self) {
+        self.told.notify_one();
+        self.wake.iter().for_each(Wake::wake);
+    }
+
+    pub(super) fn tell_all(&self) {
+        self.told.notify_all();
+        self.wake.iter().for_each(Wake::wake);
+    }
 }
 
 /// An action's queue, and what is known of the action.
 pub(super) struct Queue {
     pub(super) action: Shared,
     /// Something is to be done.
-    pub(super) changed: Arc<Condvar>,
+    pub(super) changed: Arc<Changed>,
     pub(super) has_action: bool,
     /// The message of the last init that came, whatever became of it.
     pub(super) latest: Option<Digest>,
@@ -49,11 +101,15 @@ pub(super) struct Queue {
 
 impl Queue {
     /// One whose first thread is about to begin.
-    pub(super) fn new(latest: Option<Digest>, action: Option<Action>) -> Self {
+    pub(super) fn new(
+        latest: Option<Digest>,
+        action: Option<Action>,
+        changed: Arc<Changed>,
+    ) -> Self {
         Queue {
             has_action: action.is_some(),
             action: Arc::new(RwLock::new(action)),
-            changed: Arc::new(Condvar::new()),
+            changed,
             latest,
             coming: None,
             jobs: VecDeque::new(),
@@ -66,13 +122,13 @@ impl Queue {
 
     pub(super) fn push(&mut self, job: Job) {
         self.jobs.push_back(job);
-        self.changed.notify_one();
+        self.changed.tell_one();
     }
 
     /// The next job, if it may begin now. [`Queue::done`] has to follow.
     pub(super) fn take(&mut self) -> Option<Job> {
         let wants_to_be_alone = match self.jobs.front()?.task {
-            Task::Init { .. } | Task::Remove => true,
+            Task::Init { .. } | Task::Remove | Task::End => true,
             Task::Run { .. } => false,
         };
         if self.is_alone || (wants_to_be_alone && self.running > 0) {
@@ -89,7 +145,7 @@ impl Queue {
         self.is_alone = false;
         self.running -= 1;
         self.idle += 1;
-        self.changed.notify_all();
+        self.changed.tell_all();
     }
 
     /// All that waits.
@@ -105,6 +161,11 @@ impl Queue {
     /// How many jobs no thread is free for.
     pub(super) fn waiting(&self) -> usize {
         self.jobs.len().saturating_sub(self.idle)
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
     }
 
     /// Whether an init waits.
@@ -138,17 +199,26 @@ mod tests {
         }
     }
 
+    fn run(id: &str) -> Task {
+        let named = Named::ByMessage;
+        Task::Run {
+            id: id.to_owned(),
+            named,
+        }
+    }
+
     #[test]
     fn an_init_waits_for_what_runs_and_what_follows_waits_for_it() {
-        let mut queue = Queue::new(None, None);
+        let changed = Changed::new(&InstanceKind::Process).expect("nothing to make");
+        let mut queue = Queue::new(None, None, changed);
         queue.thread_added();
         queue.thread_added();
         let message = Digest::of(b"");
         for (number, task) in [
-            (1, Task::Run { id: "a".into() }),
-            (2, Task::Run { id: "b".into() }),
+            (1, run("a")),
+            (2, run("b")),
             (3, Task::Init { message }),
-            (4, Task::Run { id: "c".into() }),
+            (4, run("c")),
         ] {
             queue.push(job(number, task));
         }

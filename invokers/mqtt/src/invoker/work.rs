@@ -2,18 +2,19 @@
 
 use std::ffi::OsStr;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, PoisonError};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use actionproxy_core::{Action, Config, Digest, InitError, Logs, NativeRunner, Stream};
+use actionproxy_core::{Action, Config, Digest, Environment, InitError, Logs, Stream};
 use actionproxy_platforms::{
-    Asked, Context, Contract, Done, LogLine, Moment, Purpose, Reply, Request, Task as Wanted,
+    Asked, Context, Done, LogLine, Moment, Purpose, Reply, Request, Task as Wanted,
 };
 use actionproxy_server::shared;
 use serde_json::json;
 
-use super::queue::{Job, Task};
-use super::{Invoker, Shared};
+use super::queue::{Changed, Job, Named, Task};
+use super::resident::with_id;
+use super::{Invoker, Shared, unpoisoned};
 use crate::answer::{Answer, Kind};
 use crate::directory::Note;
 use crate::logs::Log;
@@ -25,7 +26,7 @@ const LARGE: usize = 1 << 20;
 
 impl Invoker {
     /// Does the jobs of one action, until that is removed.
-    pub(super) fn work(&self, name: &str, action: &Shared, changed: &Condvar) {
+    pub(super) fn work(&self, name: &str, action: &Shared, changed: &Changed) {
         let mut state = self.lock();
         loop {
             let Some(queue) = state.queues.get_mut(name) else {
@@ -36,7 +37,7 @@ impl Invoker {
                 return;
             }
             let Some(job) = queue.take() else {
-                state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.wait(state, name, action, changed);
                 continue;
             };
             state.waiting_bytes = state.waiting_bytes.saturating_sub(job.body.len() as u64);
@@ -56,11 +57,11 @@ impl Invoker {
             state = self.lock();
             self.answer(&mut state, name, number, done);
             state.running -= 1;
-            if state.running == 0 {
-                self.quiet.notify_all();
-            }
             if let Some(queue) = state.queues.get_mut(name) {
                 queue.done();
+            }
+            if state.is_quiet() {
+                self.quiet.notify_all();
             }
         }
     }
@@ -69,12 +70,20 @@ impl Invoker {
         match job.task {
             Task::Init { message } => self.perform_init(name, action, job.body, message),
             Task::Remove => self.perform_removal(name, action),
-            Task::Run { id } => self.perform_run(action, job.body, &id, job.arrived),
+            Task::Run { id, named } => {
+                self.perform_run(action, job.body, (&id, named), job.arrived)
+            }
+            Task::End => {
+                let former = unpoisoned(action.write()).take();
+                self.end(name, former);
+                Performed::End
+            }
         }
     }
 
     fn answer(&self, state: &mut super::State, name: &str, number: u64, done: Performed) {
         let answer = match done {
+            Performed::End => return,
             Performed::Run(answer) => answer,
             Performed::Init { answer, worked } => {
                 if let Some(queue) = state.queues.get_mut(name) {
@@ -123,7 +132,7 @@ impl Invoker {
             let runs = queue.clear().map(|job| (until, name.to_owned(), job));
             state.parked.extend(runs);
             // Its threads end.
-            queue.changed.notify_all();
+            queue.changed.tell_all();
         }
     }
 
@@ -133,7 +142,7 @@ impl Invoker {
         for (name, value) in &note.env {
             config.env.set(name, value);
         }
-        Action::open(config, NativeRunner)
+        Action::open(config, self.options.common.runner())
     }
 
     fn config(&self, name: &str) -> Config {
@@ -164,13 +173,11 @@ impl Invoker {
         };
         let done = request.and_then(|mut request| {
             request.stop = self.stop.clone();
-            let text = |part: &OsStr| part.to_string_lossy().into_owned();
-            let env = request.env.iter();
-            let note = Note {
-                message: Some(message),
-                env: env.map(|(n, v)| (text(n), text(v))).collect(),
-            };
-            let opened = Action::open(self.config(name), NativeRunner);
+            if self.is_resident() && unpoisoned(action.read()).is_none() {
+                // What a process that was killed left behind.
+                let _ = self.directory.remove(name);
+            }
+            let opened = Action::open(self.config(name), self.options.common.runner());
             let initialized = opened.and_then(|mut opened| {
                 opened.init(request, &mut logs)?;
                 Ok(opened)
@@ -184,7 +191,11 @@ impl Invoker {
                     Err(self.failed(reply, kind, &mut logs, Some(name)))
                 }
                 Ok(opened) => {
-                    *unpoisoned(action.write()) = Some(opened);
+                    let note = self.note(message, opened.brought());
+                    let former = unpoisoned(action.write()).replace(opened);
+                    if let Some(mut former) = former {
+                        former.end(&mut logs);
+                    }
                     self.directory.write(name, &note).map_err(|e| {
                         let text = format!("The action cannot be noted: {e}.");
                         say(&format!("action {name}: {text}"));
@@ -217,8 +228,20 @@ impl Invoker {
         }
     }
 
+    fn note(&self, message: Digest, brought: &Environment) -> Note {
+        let text = |part: &OsStr| part.to_string_lossy().into_owned();
+        let env = brought.iter();
+        Note {
+            message: Some(message),
+            made_by: Some(self.made_by),
+            is_resident: self.is_resident(),
+            env: env.map(|(n, v)| (text(n), text(v))).collect(),
+        }
+    }
+
     fn perform_removal(&self, name: &str, action: &Shared) -> Performed {
-        *unpoisoned(action.write()) = None;
+        let former = unpoisoned(action.write()).take();
+        self.end(name, former);
         let removed = self
             .directory
             .forget(name)
@@ -232,7 +255,13 @@ impl Invoker {
         })
     }
 
-    fn perform_run(&self, action: &Shared, body: Vec<u8>, id: &str, arrived: Instant) -> Performed {
+    fn perform_run(
+        &self,
+        action: &Shared,
+        body: Vec<u8>,
+        (id, named): (&str, Named),
+        arrived: Instant,
+    ) -> Performed {
         let log = self.log(self.topics.log(id));
         let mut sink = log.sink();
         let mut logs = Logs::to(&mut *sink);
@@ -247,6 +276,9 @@ impl Invoker {
                 if request.env.value(ID).is_none() {
                     request.env.set(ID, id);
                 }
+                if self.is_resident() && named == Named::Here {
+                    request.argument = with_id(&request.argument, id);
+                }
                 request.stop = self.stop.clone();
                 match &*unpoisoned(action.read()) {
                     None => {
@@ -254,6 +286,8 @@ impl Invoker {
                         Answer::error(text, Kind::Caller)
                     }
                     Some(action) => {
+                        // There is no other container that could take its place.
+                        action.revive();
                         let ran = action.run(request, &mut logs);
                         let kind = ran
                             .as_ref()
@@ -320,7 +354,7 @@ impl Invoker {
         Answer::failed(reply, kind)
     }
 
-    fn log(&self, topic: String) -> Log<'_> {
+    pub(super) fn log(&self, topic: String) -> Log<'_> {
         Log::new(&self.outbox, topic, self.options.logs)
     }
 }
@@ -328,8 +362,13 @@ impl Invoker {
 /// What came of a job.
 enum Performed {
     Run(Answer),
-    Init { answer: Answer, worked: bool },
+    Init {
+        answer: Answer,
+        worked: bool,
+    },
     Removal(Answer),
+    /// Of the action's process.
+    End,
 }
 
 fn write(lines: Vec<LogLine>, logs: &mut Logs<'_>) {
@@ -341,9 +380,4 @@ fn write(lines: Vec<LogLine>, logs: &mut Logs<'_>) {
             }
         }
     }
-}
-
-/// A panic leaves nothing half done: core installs an action at one point.
-fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
-    result.unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,8 @@
 //! What the flags come to.
 
 use super::table::OWN;
+use std::path::Path;
+
 use super::*;
 
 fn serve(words: &[&str], variables: &[(&str, &str)]) -> Result<Options, String> {
@@ -61,6 +63,32 @@ fn the_proxys_words_are_known_and_its_defaults_kept() {
     assert_eq!(common.most_at_once, 1);
     assert_eq!(common.config.reinit, Reinit::Allow);
     assert_eq!(common.config.durability, Durability::PowerLoss);
+    let words = ["--action-loop", "--build-cache", "c"];
+    let variables = [
+        ("__OW_ALLOW_CONCURRENT", "true"),
+        ("OW_COMPILER", "b/compile"),
+        ("HOME", "/root"),
+        ("ACTIONPROXY_VERIFY", "true"),
+    ];
+    let options = serve(&[&NEEDED[..], &words].concat(), &variables).expect("flags");
+    let common = options.common;
+    assert!(matches!(
+        common.config.instance,
+        actionproxy_core::InstanceKind::Resident(_)
+    ));
+    // One process has one run at a time, and sees what is an action's to see.
+    assert_eq!(common.most_at_once, 1);
+    assert_eq!(common.config.env.value("HOME"), None);
+    let runner = common.runner();
+    assert!(runner.command(actionproxy_core::Hook::Verify).is_some());
+    let compilers = runner.build_commands().expect("known");
+    assert!(Path::new(compilers[0].program()).is_absolute());
+    assert!(
+        common
+            .config
+            .build_cache
+            .is_some_and(|c| c.dir.is_absolute())
+    );
     let options = with(&["--no-durable"]).expect("a flag");
     assert_eq!(options.common.config.durability, Durability::Process);
 }
@@ -113,6 +141,22 @@ fn a_bad_value_is_named_with_what_was_expected() {
         (
             &["--broker-password-file", "k"],
             "--broker-password-file needs a --broker-user NAME",
+        ),
+        (
+            &["--build", "cc 'x"],
+            "--build: expected a command whose ' is closed, found \"cc 'x\"",
+        ),
+        (
+            &["--source-name", "a/b"],
+            "--source-name: expected the name of a file, found \"a/b\"",
+        ),
+        (
+            &["--build-cache-size", "x"],
+            "--build-cache-size: expected a size such as 4096, 64K, 100M or 1G, found \"x\"",
+        ),
+        (
+            &["--start-wait", "x"],
+            "--start-wait: expected a time such as 200ms, 10s or 5m, found \"x\"",
         ),
         (
             &["--ca", "f"],
