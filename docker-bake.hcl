@@ -75,6 +75,13 @@ target "binary" {
   output   = ["type=local,dest=target/images"]
 }
 
+# target/images-mqtt/linux_amd64/actionproxy-mqtt and so on, for `scripts/dist --mqtt --with docker`.
+target "mqtt" {
+  inherits = ["everywhere"]
+  target   = "mqtt"
+  output   = ["type=local,dest=target/images-mqtt"]
+}
+
 target "proxy" {
   inherits = ["everywhere"]
   target   = "proxy"

@@ -110,6 +110,11 @@ fn the_readme_has_a_row_for_each_and_names_each_platform() {
         first_column(&readme, "| architecture | binary"),
         of_each("echo", "")
     );
+    let of_invoker = read("invokers/mqtt/README.md");
+    assert_eq!(
+        first_column(&of_invoker, "| architecture | binary"),
+        of_each("echo", "")
+    );
     let (_, images) = readme
         .split_once("\n## Images\n")
         .expect("a section on images");
@@ -132,6 +137,7 @@ fn ci_tests_only_what_is_in_the_list() {
         ("EMULATED", 2),
         ("RUNTIMES", 1),
         ("PACKAGES", 1),
+        ("INVOKERS", 2),
     ] {
         let (_, rest) = ci.split_once(&format!("\n{list}=\"")).expect(list);
         let (names, _) = rest.split_once('"').expect("the end of a string");
