@@ -80,7 +80,7 @@ fn names_that_are_no_names() {
 
 #[test]
 fn names_of_the_proxy() {
-    let reason = "names that begin with `.actionproxy-` are the proxy's";
+    let reason = "names that begin with `.actionproxy-` are reserved";
     for name in [".actionproxy-commit-1-1/exec", "./.actionproxy-stage-1-1"] {
         let expected = format!("failed to unpack `{name}`: {reason}");
         assert_eq!(

@@ -316,7 +316,7 @@ fn open_dir(path: &Path) -> io::Result<OwnedFd> {
 fn reserved(name: &str) -> InitError {
     InitError::Unpack {
         entry: name.to_owned(),
-        reason: format!("names that begin with `{RESERVED_PREFIX}` are the proxy's"),
+        reason: format!("names that begin with `{RESERVED_PREFIX}` are reserved"),
     }
 }
 

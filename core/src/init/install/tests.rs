@@ -136,7 +136,7 @@ fn a_name_of_the_proxy_is_refused_before_anything_changes() {
     let error = stage.commit().unwrap_err().to_string();
     assert_eq!(
         error,
-        "failed to unpack `.actionproxy-commit-1-1`: names that begin with `.actionproxy-` are the proxy's"
+        "failed to unpack `.actionproxy-commit-1-1`: names that begin with `.actionproxy-` are reserved"
     );
     assert_eq!(snapshot(dir.path()), before);
 }

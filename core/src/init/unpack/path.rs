@@ -47,7 +47,7 @@ impl EntryPath {
             && first.starts_with(RESERVED_PREFIX.as_bytes())
         {
             return Err(format!(
-                "names that begin with `{RESERVED_PREFIX}` are the proxy's"
+                "names that begin with `{RESERVED_PREFIX}` are reserved"
             ));
         }
         let depth = components.len().saturating_sub(1);
@@ -207,7 +207,7 @@ mod tests {
             ),
             (
                 "./.actionproxy-stage-1-0",
-                "names that begin with `.actionproxy-` are the proxy's",
+                "names that begin with `.actionproxy-` are reserved",
             ),
             (
                 "1/2/3/4/exec",
