@@ -86,8 +86,9 @@ pub(super) const OWN: &[Own<Given>] = &[
         default: "actionproxy- and the prefix",
         help: "what the broker knows this invoker's session by",
         apply: |o, v| {
-            o.client_id = Some(v.to_owned());
-            Ok(())
+            // By none, the broker makes one up each time, and keeps nothing for it.
+            let id = Some(v).filter(|v| !v.is_empty()).map(str::to_owned);
+            put(&mut o.client_id, id.map(Some), "a name")
         },
     },
     Own {

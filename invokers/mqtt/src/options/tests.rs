@@ -135,6 +135,10 @@ fn a_bad_value_is_named_with_what_was_expected() {
             "unknown flag `--brokre`; did you mean `--broker`?",
         ),
         (
+            &["--client-id", ""],
+            "--client-id: expected a name, found \"\"",
+        ),
+        (
             &["--key", "k"],
             "--certificate and --key go together: expected both or none",
         ),
