@@ -1,6 +1,7 @@
 //! The invoker for MQTT brokers, from outside: a real broker, its own clients, real processes.
 
 mod brokers;
+mod confined;
 mod contract;
 mod delivery;
 mod end;
