@@ -42,6 +42,10 @@ engine() {
     "$CACHE/bin/docker" --version >/dev/null 2>&1 || die "Debian $SUITE's docker does not run on this machine's C library"
     if engine_process >/dev/null && engine_answers; then return; fi
     say "starting the engine"
+    # Left alone it would keep what it built until three quarters of the disk are full.
+    mkdir -p "$ENGINE/etc/docker"
+    echo '{"builder": {"gc": {"enabled": true, "policy": [{"all": true, "maxUsedSpace": "20GB"}]}}}' \
+        >"$ENGINE/etc/docker/daemon.json"
     # A root of its own (pivot_root, for runc refuses to work in a chroot), in a mount namespace
     # that ends with it: no mount is left behind however it ends.
     # shellcheck disable=SC2016
