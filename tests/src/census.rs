@@ -26,6 +26,19 @@ pub fn processes() -> Vec<Process> {
         .collect()
 }
 
+/// Whether every thread of a process sleeps.
+pub fn is_at_rest(pid: Pid) -> bool {
+    let pid = pid.as_raw_nonzero();
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat
+            .rfind(')')
+            .and_then(|name| stat.get(name + 2..name + 3));
+        state == Some("S")
+    })
+}
+
 /// One process, if it is there.
 pub fn process(pid: i32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

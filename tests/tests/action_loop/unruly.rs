@@ -1,7 +1,9 @@
 //! Loops that end, hang, answer too much, too early, too late, or not at all: the answer is a defined
 //! one, no later activation gets another's, and the proxy goes on.
 
-use actionproxy_tests::census::is_alive;
+use std::thread;
+
+use actionproxy_tests::census::{is_alive, is_at_rest};
 use actionproxy_tests::{Proxy, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -261,6 +263,31 @@ fn one_that_closes_its_stdin_may_still_answer() {
         result(&proxy, json!({"x": "x".repeat(1_000_000)})),
         json!({"n": 2, "read": 1})
     );
+}
+
+#[test]
+fn one_that_closes_its_stdin_and_thinks_is_waited_for_at_rest() {
+    let proxy = builder().arg("--start-wait=0").start();
+    begin(
+        &proxy,
+        "#!/bin/bash\nread -r -n 1 byte; exec 0<&-; echo > $SCRATCH/closed\n\
+         until [ -e $SCRATCH/go ]; do sleep 0.01; done; echo '{\"n\":1}' >&3; sleep 1000\n",
+    );
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| result(&proxy, json!({"x": "x".repeat(1_000_000)})));
+        crate::told(&proxy, "closed");
+        // Waiting for what will not come, it would be found awake soon.
+        let mut looks = 0;
+        eventually("the proxy to sleep at a hundred looks in a row", || {
+            looks = match is_at_rest(proxy.pid()) {
+                true => looks + 1,
+                false => 0,
+            };
+            (looks == 100).then_some(())
+        });
+        crate::tell(&proxy, "go");
+        assert_eq!(asked.join().expect("an answer"), json!({"n": 1}));
+    });
 }
 
 #[test]

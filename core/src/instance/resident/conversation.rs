@@ -144,24 +144,25 @@ impl Conversation {
         terms: &Terms<'_>,
         logs: &mut Logs<'_>,
     ) -> Result<Heard, RunError> {
-        let mut rest = self.feed(question);
+        let mut rest = question;
+        let mut stdin_end = self.feed(&mut rest);
         let mut until = terms.until;
-        let mut results_end = ResultsEnd::Open;
+        let mut results_end = PipeEnd::Open;
         loop {
             let wanted = Wanted {
-                stdin: !rest.is_empty(),
-                results: results_end == ResultsEnd::Open,
+                stdin: !rest.is_empty() && stdin_end == PipeEnd::Open,
+                results: results_end == PipeEnd::Open,
                 stop: terms.stop,
                 wakes: &[],
             };
             let ready = self.wait(wanted, until)?;
             self.pass_ready(ready, logs)?;
-            if results_end == ResultsEnd::Open && (ready.results || ready.exit) {
+            if results_end == PipeEnd::Open && (ready.results || ready.exit) {
                 match self.read_line(terms.max_line)? {
                     Read::Line(heard) => return Ok(heard),
                     Read::Nothing => {}
                     Read::End => {
-                        results_end = ResultsEnd::Closed;
+                        results_end = PipeEnd::Closed;
                         let soon = Instant::now() + EXIT_WAIT;
                         until = Some(until.map_or(soon, |until| until.min(soon)));
                     }
@@ -180,12 +181,12 @@ impl Conversation {
                 return Ok(Heard::Cut(Cut::Stopped));
             }
             if ready.stdin {
-                rest = self.feed(rest);
+                stdin_end = self.feed(&mut rest);
             }
             if until.is_some_and(|until| until <= Instant::now()) {
                 return Ok(match results_end {
-                    ResultsEnd::Closed => Heard::Closed,
-                    ResultsEnd::Open => Heard::Cut(Cut::TimedOut),
+                    PipeEnd::Closed => Heard::Closed,
+                    PipeEnd::Open => Heard::Cut(Cut::TimedOut),
                 });
             }
         }
@@ -248,16 +249,19 @@ impl Conversation {
         Ok(collected?.ended)
     }
 
-    /// Gives stdin what it takes now, and returns the rest. A process that has closed it is seen to
-    /// exit, or may answer all the same.
-    fn feed<'q>(&self, question: &'q [u8]) -> &'q [u8] {
+    /// Gives stdin what it takes now of `question`, and leaves the rest. A process that has closed it
+    /// is seen to exit, or may answer all the same; the rest is what it has not taken.
+    fn feed(&self, question: &mut &[u8]) -> PipeEnd {
         let Some(stdin) = &self.child.stdin else {
-            return &[];
+            return PipeEnd::Closed;
         };
         match rustix::io::write(stdin, question) {
-            Ok(count) => question.get(count..).unwrap_or_default(),
-            Err(_) => question,
+            Ok(count) => *question = question.get(count..).unwrap_or_default(),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            // A broken pipe stays ready: who goes on waiting for it never sleeps.
+            Err(_) => return PipeEnd::Closed,
         }
+        PipeEnd::Open
     }
 
     /// Reads from descriptor 3 until a line is whole or nothing is left.
@@ -351,7 +355,7 @@ impl Conversation {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ResultsEnd {
+enum PipeEnd {
     Open,
     Closed,
 }
