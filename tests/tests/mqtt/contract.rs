@@ -117,7 +117,7 @@ fn a_failure_is_an_object_with_error_and_says_whose_fault_it_is() {
         return;
     };
     let seen = broker.subscribe("device/#");
-    let invoker = Invoker::start(&broker, &["--timeout", "100ms", "--init-wait", "0"]);
+    let invoker = Invoker::start(&broker, &["--init-wait", "0"]);
     broker.init(&seen, "echo", ECHO);
     broker.init(&seen, "silent", "#!/bin/sh\n");
     broker.init(&seen, "slow", "#!/bin/sh\nexec sleep 600");
@@ -135,13 +135,6 @@ fn a_failure_is_an_object_with_error_and_says_whose_fault_it_is() {
             r#""value": {}"#,
             "action",
             "The action did not return a dictionary or array.",
-        ),
-        (
-            "slow",
-            "3",
-            r#""value": {}"#,
-            "action",
-            "The action was stopped: it passed its time limit of 100 ms.",
         ),
         (
             "nothing",
@@ -173,6 +166,15 @@ fn a_failure_is_an_object_with_error_and_says_whose_fault_it_is() {
             .is_some_and(|e| e.starts_with("The body is not valid JSON"))
     );
     assert_eq!(answer.properties[0], "kind:caller");
+    // However slow the machine is: nothing else has to be done within this time.
+    let invoker = Invoker::again(&broker, invoker.stop(), &["--timeout", "100ms"]);
+    broker.publish("device/action/slow/run", r#"{"activation_id": "3"}"#);
+    let answer = seen.answer("3");
+    assert_eq!(
+        answer.json()["error"],
+        "The action was stopped: it passed its time limit of 100 ms."
+    );
+    assert_eq!(answer.properties, ["kind:action", "activation_id:3"]);
     invoker.stop();
 }
 
