@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use actionproxy_core::init::decode::Form;
+use actionproxy_core::init::decode::{self, Form};
 use actionproxy_core::limits::explained;
 use actionproxy_core::{Code, InitRequest};
 
@@ -45,15 +45,21 @@ pub(crate) fn code(files: &[PathBuf], max_bytes: u64) -> Result<Code, String> {
     }
 }
 
-/// Text is sent as text, and so is a script; everything else in base64.
+/// Text is sent as text, and so is a script; everything else in base64, archives that are none of the
+/// forms too, so that what refuses them says how to make one of those.
 fn form(bytes: Vec<u8>) -> Code {
     match Form::detect(&bytes) {
         Some(Form::Zip | Form::TarGz | Form::Elf) => Code::Bytes(bytes),
         Some(Form::Script) | None => match std::str::from_utf8(&bytes) {
-            Ok(_) => Code::Text(bytes),
-            Err(_) => Code::Bytes(bytes),
+            Ok(text) if !is_archive(text) => Code::Text(bytes),
+            _ => Code::Bytes(bytes),
         },
     }
+}
+
+/// An archive of text files is UTF-8 itself, but for what no text holds.
+fn is_archive(text: &str) -> bool {
+    text.contains('\0') && decode::name(text.as_bytes()).is_some()
 }
 
 fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {

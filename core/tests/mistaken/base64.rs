@@ -50,6 +50,35 @@ fn an_archive_read_as_text_and_sent_as_text() {
 }
 
 #[test]
+fn an_archive_of_a_form_that_is_not_taken_sent_as_text() {
+    // An archive of text files is text but for the NULs.
+    let mut tar = vec![0; 1536];
+    tar[..4].copy_from_slice(b"exec");
+    tar[100..107].copy_from_slice(b"0000755");
+    tar[124..135].copy_from_slice(b"00000000007");
+    tar[512..519].copy_from_slice(b"#!/bin/");
+    let sum = tar[..512].iter().map(|&byte| u64::from(byte)).sum::<u64>() + 8 * 32;
+    tar[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let cpio = b"070701\0".to_vec();
+    for (bytes, expected) in [
+        (
+            tar,
+            "a tar archive that is not compressed, sent as text: compress it with gzip (`tar -czf`)",
+        ),
+        (
+            cpio,
+            "a cpio archive, sent as text: send a zip or a tar.gz (`tar -czf`)",
+        ),
+    ] {
+        assert_eq!(
+            refused_text(bytes),
+            format!("it is {expected}, in base64, with `binary` true")
+        );
+    }
+    assert!(decode(Code::Text(b"070707 # a number\n".to_vec())).is_ok());
+}
+
+#[test]
 fn text_that_only_looks_like_base64_is_left_alone() {
     for text in [
         "UEsDBBQAAAAIA",

@@ -126,6 +126,12 @@ fn what_a_proxy_would_refuse_is_not_packed() {
         b"UEsDBBQAAAAIAAAAIQB2LqQGOQkAADE/AABAAAAANzI2MzhiMmRh",
     );
     let (one, two) = (write("one/exec", b"1"), write("two/exec", b"2"));
+    // Of text files: it is text itself, but for the NULs.
+    let tar = dir.path().join("a.tar");
+    let made = std::process::Command::new("tar")
+        .args(["-cf", path(&tar), "-C", path(dir.path()), "one"])
+        .status();
+    assert!(made.expect("tar runs").success());
     let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("two/socket"));
     for (files, said) in [
         (&[][..], "pack needs a FILE"),
@@ -139,6 +145,7 @@ fn what_a_proxy_would_refuse_is_not_packed() {
             "expected a zip, a tar.gz, an ELF executable or a `#!` script",
         ),
         (&[path(&encoded)], "base64"),
+        (&[path(&tar)], "compress it with gzip (`tar -czf`)"),
         (
             &[path(&one), path(&two)],
             "there are two files called \"exec\"",

@@ -159,21 +159,28 @@ pub(super) fn check_text(text: &[u8]) -> Result<(), String> {
             form.name()
         ));
     }
-    let archive = match Form::of_start(text) {
+    let form = match Form::of_start(text) {
         Some(form @ (Form::Zip | Form::TarGz)) => Some(form.name()),
         // Whoever links this library may have the bytes of an ELF file for text. As part of JSON
         // they are UTF-8, in which bytes above 127 have become others.
         Some(Form::Elf) if was_text(text) => Some(Form::Elf.name()),
-        _ => known(text)
-            .filter(|(_, advice)| *advice == READ_BYTES)
-            .map(|(name, _)| name),
+        _ => None,
     };
-    match archive {
-        Some(name) => Err(format!(
-            "it is {name}, sent as text: send base64 of its bytes, with `binary` true"
-        )),
-        None => Ok(()),
-    }
+    // What is printable may be a program all the same: `070707` is a number.
+    let other = || known(text).filter(|_| text_start(text).is_none());
+    let (name, advice) = match form {
+        Some(name) => (name, READ_BYTES),
+        None => match other() {
+            Some(kind) => kind,
+            None => return Ok(()),
+        },
+    };
+    Err(match advice {
+        READ_BYTES => {
+            format!("it is {name}, sent as text: send base64 of its bytes, with `binary` true")
+        }
+        advice => format!("it is {name}, sent as text: {advice}, in base64, with `binary` true"),
+    })
 }
 
 /// Whether bytes that should be binary are UTF-8 beyond ASCII: they were read as text, and each
