@@ -312,9 +312,13 @@ fn a_command_has_the_time_of_the_init_and_its_whole_group_goes() {
         *place = Some(CommandLine::new("sh", ["-c", script]));
         let mut action = open(config.clone(), runner);
         let error = init(&mut action, text(GOOD)).expect_err("it is too slow");
-        assert!(
-            matches!(error, InitError::TimedOut { .. }),
-            "{hook:?}: {error}"
+        assert!(matches!(error, InitError::TimedOut { .. }));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "init was stopped in {}, after its time limit of 2s",
+                hook.name()
+            )
         );
         let stat = format!("/proc/{}/stat", told(dir.path()).trim());
         let stat = fs::read_to_string(stat);

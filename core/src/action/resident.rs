@@ -115,7 +115,7 @@ impl Action {
         };
         Resident::start(start, launch, until, logs).map_err(|e| {
             match (e, self.config.process.timeout) {
-                (StartError::TimedOut, Some(limit)) => InitError::TimedOut { limit },
+                (StartError::TimedOut, Some(limit)) => InitError::TimedOut { limit, hook: None },
                 (StartError::Stopped, _) => InitError::Stopped,
                 (e, _) => InitError::Start(e),
             }

@@ -40,7 +40,7 @@ pub enum InitError {
     },
     /// A hook refused.
     Hook {
-        /// The hook's name: `preinit`, `epilogue` or `build`.
+        /// The hook's name: `preinit`, `epilogue`, `build`, `verify` or `env`.
         hook: &'static str,
         /// Its reason.
         source: HookError,
@@ -59,6 +59,8 @@ pub enum InitError {
     TimedOut {
         /// The limit.
         limit: Duration,
+        /// The hook that was at work, by its name, if it was one.
+        hook: Option<&'static str>,
     },
     /// What was to be taken from the action's processes cannot be taken here.
     Confinement(ConfinementError),
@@ -127,8 +129,12 @@ impl fmt::Display for InitError {
             InitError::NoCode => f.write_str("there is no code"),
             InitError::Start(e) => e.fmt(f),
             InitError::Stopped => f.write_str("init was stopped"),
-            InitError::TimedOut { limit } => {
-                write!(f, "init was stopped after its time limit of {limit:?}")
+            InitError::TimedOut { limit, hook } => {
+                f.write_str("init was stopped")?;
+                if let Some(hook) = hook {
+                    write!(f, " in {hook},")?;
+                }
+                write!(f, " after its time limit of {limit:?}")
             }
             InitError::Confinement(e) => e.fmt(f),
             InitError::Io {

@@ -111,7 +111,10 @@ impl<'a> Init<'a, '_> {
 
     pub(super) fn hook_error(&self, hook: Hook, source: HookError) -> InitError {
         match self.config.process.timeout {
-            Some(limit) if source.is_timed_out() => InitError::TimedOut { limit },
+            Some(limit) if source.is_timed_out() => InitError::TimedOut {
+                limit,
+                hook: Some(hook.name()),
+            },
             // A hook that gave up for another reason meanwhile gave up because of it.
             _ if source.is_stopped() || self.stop.is_requested() => InitError::Stopped,
             _ => InitError::Hook {
@@ -128,7 +131,7 @@ impl<'a> Init<'a, '_> {
         }
         match (until, self.config.process.timeout) {
             (Some(until), Some(limit)) if until < Instant::now() => {
-                Err(InitError::TimedOut { limit })
+                Err(InitError::TimedOut { limit, hook: None })
             }
             _ => Ok(()),
         }

@@ -125,7 +125,7 @@ impl ActionLoop {
                 with_log(Answer::AlreadyInitialized, [line])
             }
             InitError::NoCode => Answer::NoCode.into(),
-            InitError::TimedOut { limit } => {
+            InitError::TimedOut { limit, .. } => {
                 let answer = Answer::InitStopped(format!(
                     "The initialization was stopped: it passed its time limit of {} ms.",
                     limit.as_millis()

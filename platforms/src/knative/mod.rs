@@ -195,7 +195,7 @@ impl Knative {
         };
         let answer = match &error {
             InitError::AlreadyInitialized => Answer::AlreadyInitialized,
-            InitError::TimedOut { limit } => Answer::InitStopped(format!(
+            InitError::TimedOut { limit, .. } => Answer::InitStopped(format!(
                 "The initialization was stopped: it passed its time limit of {} ms.",
                 limit.as_millis()
             )),

@@ -79,7 +79,7 @@ fn init_reply(result: Result<(), InitError>) -> Reply {
             let line = LogLine::Stderr(Answer::AlreadyInitialized.to_string());
             return with_log(Answer::AlreadyInitialized, line);
         }
-        InitError::TimedOut { limit } => Answer::InitStopped(format!(
+        InitError::TimedOut { limit, .. } => Answer::InitStopped(format!(
             "The initialization was stopped: it passed its time limit of {} ms.",
             limit.as_millis()
         )),

@@ -73,7 +73,9 @@ fn a_build_without_end_is_ended_with_all_that_it_started() {
         "{}",
         answer.text()
     );
-    assert!(proxy.logs().stderr.contains("time limit of 300ms"));
+    let stopped = "init was stopped in build, after its time limit of 300ms";
+    let logs = proxy.logs().stderr;
+    assert!(logs.contains(stopped), "{logs}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_build_that_hangs_is_stopped_and_leaves_nobody() {
     assert_eq!(logs.stdout, "building\n");
     assert!(
         logs.stderr
-            .contains("init was stopped after its time limit"),
+            .contains("init was stopped in build, after its time limit"),
         "{logs:?}"
     );
     let tool = crate::told_pid(&proxy, "tool");
