@@ -172,6 +172,10 @@ fn what_cannot_be_taken_is_status_2_and_what_fails_1() {
             "--env: expected NAME=VALUE, found \"A\"",
         ),
         (&["init", file, "--max-body=3"], "over the limit of 3 bytes"),
+        (
+            &["init", file, "--build-cache", ""],
+            "--build-cache: expected a directory, or `off`, found \"\"",
+        ),
         (&["inti", file], "did you mean `init`?"),
         (&["init", file, "--inti=x"], "did you mean `--init`?"),
     ] {

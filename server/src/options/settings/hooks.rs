@@ -84,10 +84,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         unknown: Unknown::Refused,
         apply: |o, v| {
             let dir = match v {
-                "off" => None,
-                _ => Some(PathBuf::from(v)),
+                "" => None,
+                "off" => Some(None),
+                _ => Some(Some(PathBuf::from(v))),
             };
-            set(&mut o.hooks.cache, Some(dir), "a directory, or `off`")
+            set(&mut o.hooks.cache, dir, "a directory, or `off`")
         },
     },
     Setting {
