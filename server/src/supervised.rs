@@ -47,7 +47,7 @@ impl Supervisor {
         self.stop.clone()
     }
 
-    /// Does the work. The action has a process group of its own, so a terminal's Ctrl-C does not reach
+    /// Does the work, and ends what it has left running: nobody else would. The action has a process group of its own, so a terminal's Ctrl-C does not reach
     /// it. This thread waits for signals, since orphans are its children.
     ///
     /// # Errors
@@ -67,7 +67,9 @@ impl Supervisor {
             })
             .map_err(|e| format!("{command}: failed to start a thread: {}", explained(&e)))?;
         let Woken::Signal(first) = self.shutdown.wait(&finished) else {
-            return Ok(Finished::Done(working.join().ok()));
+            let done = working.join().ok();
+            process::end_children();
+            return Ok(Finished::Done(done));
         };
         self.stop.request();
         let second = self.shutdown.wait(&finished);

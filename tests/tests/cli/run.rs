@@ -136,6 +136,23 @@ fn run_ends_with_all_that_the_action_started_when_it_is_told_to() {
     }
 }
 
+#[test]
+fn run_leaves_nothing_running() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let code = "#!/bin/sh\nsetsid sleep 1000 </dev/null >/dev/null 2>&1 &\necho \"[$!]\"\n";
+    let file = action_file(dir.path(), code);
+    for arguments in [&["run", &file][..], &["run", "--init", &file]] {
+        let output = actionproxy(arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let pid = text(&output.stdout).trim().trim_matches(['[', ']']);
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        assert!(
+            stat.as_ref().map_or(true, |stat| stat.contains(") Z ")),
+            "{stat:?} runs on"
+        );
+    }
+}
+
 /// Runs an action that gives its argument back, with `argument` on its command line and `stdin`.
 fn run_fed(argument: &[&str], stdin: Stdio) -> Output {
     let dir = tempfile::tempdir().expect("a temporary directory");
