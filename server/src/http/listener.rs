@@ -7,9 +7,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Connections that wait while the proxy is not ready for them yet. The kernel may allow fewer.
@@ -62,15 +62,15 @@ impl Listener {
     /// Something else stands there, or the directory cannot be written.
     pub(crate) fn unix(path: &Path, mode: u32) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
+        let address = SocketAddrUnix::new(&path)?;
         if fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket())
-            && UnixStream::connect(&path)
-                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+            // Without waiting: a process may listen that takes no connections.
+            && rustix::net::connect(unix_socket()?, &address) == Err(Errno::CONNREFUSED)
         {
             fs::remove_file(&path)?;
         }
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        rustix::net::bind(&fd, &SocketAddrUnix::new(&path)?)?;
+        let fd = unix_socket()?;
+        rustix::net::bind(&fd, &address)?;
         let listener = Listener {
             fd,
             origin: Origin::Unix(path.clone()),
@@ -124,6 +124,11 @@ impl Listener {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         rustix::net::accept_with(&self.fd, flags)
     }
+}
+
+fn unix_socket() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
 /// Connections have it from their listener (tcp(7)). A Unix socket has no such thing, and without

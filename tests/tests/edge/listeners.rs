@@ -9,6 +9,8 @@ use std::path::Path;
 
 use actionproxy_tests::binary;
 use actionproxy_tests::proxy::free_address;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use super::*;
 
@@ -204,6 +206,30 @@ fn a_unix_socket_in_use_is_refused_and_goes_on() {
     eventually("the proxy to listen", open);
     assert_refused(&mut on_unix(&path, &actions), &path.display().to_string());
     exchange(open().expect("the first one goes on"));
+}
+
+/// To ask whether anybody listens must not mean to wait for a place.
+#[test]
+fn a_unix_socket_whose_listener_takes_nobody_is_in_use() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("socket");
+    let address = SocketAddrUnix::new(&path).expect("a short path");
+    let socket = || {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("a socket")
+    };
+    let listener = socket();
+    rustix::net::bind(&listener, &address).expect("a free path");
+    rustix::net::listen(&listener, 0).expect("a listener");
+    let mut waiting = Vec::new();
+    loop {
+        let client = socket();
+        match rustix::net::connect(&client, &address) {
+            Ok(()) => waiting.push(client),
+            Err(e) => break assert_eq!(e, Errno::AGAIN, "the backlog is full"),
+        }
+    }
+    assert_refused(&mut on_unix(&path, dir.path()), &path.display().to_string());
 }
 
 #[test]
