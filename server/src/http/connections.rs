@@ -25,10 +25,10 @@ const PARTINGS: u32 = 10;
 const LATE: Duration = Duration::from_millis(100);
 /// What a connection whose time is up is given then.
 const RESPITE: Duration = Duration::from_secs(1);
-/// The room for connections is given back where so many times fewer are left,
+/// Memory is given back where so many times fewer connections are left.
 const SPARSE: usize = 8;
-/// and it was room for more than these.
-const FEW: usize = 128;
+/// The room for so many of them is kept.
+const FEW: usize = 64;
 /// The stack of a thread that only waits, in bytes.
 const SMALL_STACK: usize = 64 << 10;
 
@@ -48,6 +48,8 @@ pub(super) struct Connections {
 struct State {
     open: HashMap<Id, Entry>,
     last: Id,
+    /// The most that have been open since memory was given back.
+    most_open: usize,
     /// The watch waits for a first connection, or to be needed otherwise.
     is_watch_asleep: bool,
     /// The watch has to tick although no connection is open.
@@ -164,6 +166,7 @@ impl Connections {
             Some(Instant::now() + self.idle),
         );
         state.open.insert(id, entry);
+        state.most_open = state.most_open.max(state.open.len());
         if std::mem::take(&mut state.is_watch_asleep) {
             self.opened.notify_one();
         }
@@ -171,17 +174,7 @@ impl Connections {
     }
 
     pub(super) fn leave(&self, id: Id) {
-        let mut state = self.lock();
-        let left = state.open.remove(&id);
-        let is_sparse = state.open.len() < state.open.capacity() / SPARSE;
-        if is_sparse && state.open.capacity() > FEW {
-            let room = state.open.len() * 2;
-            state.open.shrink_to(room.max(FEW / 2));
-            drop(state);
-            process::return_memory();
-        } else {
-            drop(state);
-        }
+        let left = self.lock().open.remove(&id);
         // A connection that is kept here leaves once more when it is dropped.
         drop(left);
     }
@@ -294,6 +287,9 @@ impl Connections {
 
     fn watch(&self, tick: impl Fn()) {
         loop {
+            if self.lock().is_sparse() {
+                process::return_memory();
+            }
             let mut state = self.lock();
             while state.open.is_empty() && !state.is_tick_needed {
                 state.is_watch_asleep = true;
@@ -324,6 +320,17 @@ impl Connections {
 }
 
 impl State {
+    /// Whether most connections have gone since this was last true. It is asked by the watch and not
+    /// where a connection leaves: what that has in memory is let go only afterwards.
+    fn is_sparse(&mut self) -> bool {
+        let is_sparse = self.open.len() < self.most_open / SPARSE;
+        if is_sparse {
+            self.most_open = self.open.len();
+            self.open.shrink_to(FEW.max(self.open.len() * 2));
+        }
+        is_sparse
+    }
+
     /// Ends those whose time is up, and gives back what is to be dropped.
     fn end_still(&mut self, now: Instant, was_stopped: bool) -> Vec<Place> {
         let mut ended = Vec::new();

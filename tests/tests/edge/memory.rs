@@ -4,9 +4,14 @@ use super::*;
 
 /// The most memory that the proxy has had in use so far, in bytes.
 pub(super) fn peak(proxy: &Proxy) -> u64 {
+    memory(proxy, "VmHWM:")
+}
+
+/// What the kernel tells of the proxy's memory under this name, in bytes.
+fn memory(proxy: &Proxy, name: &str) -> u64 {
     let status = format!("/proc/{}/status", proxy.pid().as_raw_nonzero());
     let status = std::fs::read_to_string(status).expect("the proxy is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kibibytes
         .and_then(|n| n.parse::<u64>().ok())
@@ -105,5 +110,31 @@ fn announced_bodies_take_no_memory() {
     let peak = peak(&proxy);
     assert!(peak < before + (8 << 20), "{peak} bytes, {before} before");
     drop(open);
+    assert_serves(&mut proxy);
+}
+
+#[test]
+fn what_many_at_once_took_is_given_back() {
+    let mut proxy = initialized();
+    let before = memory(&proxy, "VmRSS:");
+    let body = " ".repeat(30 << 10);
+    let open: Vec<_> = (0..500)
+        .map(|_| {
+            let mut connection = proxy.connect();
+            let head = "POST /run HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+            connection.send(head.as_bytes()).expect("sent");
+            connection.send(body.as_bytes()).expect("sent");
+            connection
+        })
+        .collect();
+    let held = before + (500 * 30 << 10);
+    eventually("the proxy to hold all bodies", || {
+        (memory(&proxy, "VmRSS:") >= held).then_some(())
+    });
+    drop(open);
+    let most = before + (4 << 20);
+    eventually("the proxy to give their memory back", || {
+        (memory(&proxy, "VmRSS:") < most).then_some(())
+    });
     assert_serves(&mut proxy);
 }
