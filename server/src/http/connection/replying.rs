@@ -1,0 +1,139 @@
+//! What goes back to the client: refusals, the rest of a reply, and what comes behind it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::waiting::TURN;
+use super::{Connection, Failure, Hands, SIGN_OF_LIFE};
+use crate::http::body::BodyReader;
+use crate::http::connections::Keeping;
+use crate::http::coroutine;
+use crate::http::exchange::Exchange;
+use crate::http::head::{Framing, Head};
+use crate::http::incoming::Incoming;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{Content, Frame, Outgoing, Persistence, Reply};
+use crate::http::socket::Received;
+
+/// A body that nobody wants is read and dropped up to this length, to keep the connection.
+const MAX_SKIPPED: u64 = 64 << 10;
+/// Bytes dropped at once while only the client's end is waited for.
+const SCRATCH: usize = 4 << 10;
+/// How often so many are dropped before others have their turn.
+const DROPS: usize = 64;
+
+impl Connection {
+    /// Ends what does not become a request.
+    pub(super) fn fail(self, failure: Failure) {
+        match failure {
+            // Whoever reads goes on before it comes to this.
+            Failure::Gone | Failure::Later => {}
+            Failure::Nothing => self.next(),
+            Failure::Refused(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Refuses what cannot be read to its end, and closes.
+    pub(in crate::http) fn refuse(self, refusal: Refusal) {
+        let frame = Frame {
+            minor: 1,
+            persistence: Persistence::Close,
+            content: Content::Whole,
+        };
+        Exchange::begin(self, frame).reply(refusal.into());
+    }
+
+    /// Replies to a request whose body does not matter: a short one is read, so that the connection
+    /// can be kept; behind a long one it is closed.
+    pub(super) fn reply_unread(mut self, head: Head, mut frame: Frame, reply: Reply) {
+        let skipped = match head.framing {
+            Framing::None => Ok(()),
+            // One that waits for `100 Continue` must not be told to go on only to be ignored.
+            Framing::Length(0..=MAX_SKIPPED) if !head.expects_continue => {
+                if self.hands != Hands::Own {
+                    return self.go_on(move |own| own.reply_unread(head, frame, reply));
+                }
+                match BodyReader::new(head.framing, MAX_SKIPPED) {
+                    Ok(reader) => {
+                        self.incoming.begin_body(reader);
+                        self.read_body().map(drop)
+                    }
+                    Err(refusal) => Err(Failure::Refused(refusal)),
+                }
+            }
+            Framing::Length(_) | Framing::Chunked => {
+                frame.persistence = Persistence::Close;
+                Ok(())
+            }
+        };
+        match skipped {
+            Ok(()) => Exchange::begin(self, frame).reply(reply),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Sends what is left of a reply. In a coroutine. False where the client does not take it.
+    pub(in crate::http) fn send(&mut self, outgoing: &mut Outgoing) -> bool {
+        self.hands = Hands::Own;
+        let mut noted = outgoing.sent();
+        self.server.connections.note_moving(self.id);
+        let mut unpaused = noted;
+        loop {
+            match outgoing.send(&self.socket) {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(_) => return false,
+            }
+            if outgoing.sent() - noted >= SIGN_OF_LIFE {
+                noted = outgoing.sent();
+                self.server.connections.note_moving(self.id);
+            }
+            if outgoing.sent() - unpaused >= TURN {
+                unpaused = outgoing.sent();
+                coroutine::pause();
+            }
+            if self.wait().is_err() {
+                // Else the kernel would keep what the client does not read.
+                self.socket.reset_at_close();
+                return false;
+            }
+        }
+    }
+
+    /// After a reply: on to the next request.
+    pub(in crate::http) fn next(mut self) {
+        self.share.clear();
+        self.waiter = None;
+        self.hands = Hands::Passing;
+        if self.incoming.is_empty() {
+            // An idle connection holds no buffer.
+            self.incoming = Incoming::default();
+            let server = Arc::clone(&self.server);
+            return server.keep(self, Keeping::Idle);
+        }
+        self.server.connections.note_moving(self.id);
+        self.go_on(Self::read);
+    }
+
+    /// After the last reply: lets the client finish sending and read it. Closing at once, with
+    /// bytes unread, would make the kernel reset the connection and the client lose the reply.
+    pub(in crate::http) fn part(mut self) {
+        if self.parting.is_none() {
+            self.socket.finish();
+            self.parting = Some(Instant::now());
+            self.incoming = Incoming::default();
+            self.share.clear();
+            self.waiter = None;
+        }
+        let mut scratch = [0; SCRATCH];
+        for _ in 0..DROPS {
+            match self.socket.discard(&mut scratch) {
+                Ok(Received::Bytes) => {}
+                Ok(Received::Nothing) => break,
+                Ok(Received::End) | Err(_) => return,
+            }
+        }
+        let server = Arc::clone(&self.server);
+        server.keep(self, Keeping::Parting);
+    }
+}
