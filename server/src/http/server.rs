@@ -20,6 +20,7 @@ use super::coroutine::{self, Waiter};
 use super::head::Head;
 use super::listener::Listener;
 use super::refusal::Refusal;
+use super::reply::Content;
 use super::socket::Socket;
 use super::watch::{BATCH, Listening, Place, Watch};
 
@@ -298,7 +299,7 @@ impl Server {
         let id = self.connections.enter();
         let connection = Connection::new(Arc::clone(self), id, Socket::new(fd));
         if entrance == Entrance::Full {
-            return connection.refuse(Refusal::TooManyConnections);
+            return connection.refuse(Refusal::TooManyConnections, Content::Whole);
         }
         connection.read_by(hands);
         if entrance == Entrance::Soon {

@@ -136,7 +136,7 @@ impl Connection {
         let head = match self.read_head() {
             Ok(head) => head,
             Err(Failure::Later) => return self.go_on(Self::read),
-            Err(failure) => return self.fail(failure),
+            Err(failure) => return self.fail(failure, Content::Whole),
         };
         let frame = Frame {
             minor: head.minor,
@@ -167,7 +167,7 @@ impl Connection {
         let body = match self.read_body() {
             Ok(body) => body,
             Err(Failure::Later) => return self.go_on(|own| own.read_rest(arriving)),
-            Err(failure) => return self.fail(failure),
+            Err(failure) => return self.fail(failure, arriving.frame.content),
         };
         let Arriving { head, frame, route } = arriving;
         let server = Arc::clone(&self.server);

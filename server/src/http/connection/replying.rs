@@ -23,22 +23,22 @@ const SCRATCH: usize = 4 << 10;
 const DROPS: usize = 64;
 
 impl Connection {
-    /// Ends what does not become a request.
-    pub(super) fn fail(self, failure: Failure) {
+    /// Ends what does not become a request. `content` is what the answer to it may hold.
+    pub(super) fn fail(self, failure: Failure, content: Content) {
         match failure {
             // Whoever reads goes on before it comes to this.
             Failure::Gone | Failure::Later => {}
             Failure::Nothing => self.next(),
-            Failure::Refused(refusal) => self.refuse(refusal),
+            Failure::Refused(refusal) => self.refuse(refusal, content),
         }
     }
 
     /// Refuses what cannot be read to its end, and closes.
-    pub(in crate::http) fn refuse(self, refusal: Refusal) {
+    pub(in crate::http) fn refuse(self, refusal: Refusal, content: Content) {
         let frame = Frame {
             minor: 1,
             persistence: Persistence::Close,
-            content: Content::Whole,
+            content,
         };
         Exchange::begin(self, frame).reply(refusal.into());
     }
@@ -68,7 +68,7 @@ impl Connection {
         };
         match skipped {
             Ok(()) => Exchange::begin(self, frame).reply(reply),
-            Err(failure) => self.fail(failure),
+            Err(failure) => self.fail(failure, frame.content),
         }
     }
 
