@@ -127,7 +127,7 @@ fn what_many_at_once_took_is_given_back() {
             connection
         })
         .collect();
-    let held = before + (500 * 30 << 10);
+    let held = before + ((500 * 30) << 10);
     eventually("the proxy to hold all bodies", || {
         (memory(&proxy, "VmRSS:") >= held).then_some(())
     });
