@@ -5,8 +5,8 @@
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|candidate| (distance(name.as_bytes(), candidate.as_bytes()), candidate))
-        .filter(|(distance, _)| *distance <= 2 && distance * 2 < name.len())
+        .filter_map(|candidate| Some((distance(name, candidate, 2)?, candidate)))
+        .filter(|(distance, _)| distance * 2 < name.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -22,8 +22,21 @@ pub(super) fn suggestion<'a>(
     })
 }
 
-/// The optimal string alignment distance. Names are short: the whole table is at hand.
-pub(super) fn distance(a: &[u8], b: &[u8]) -> usize {
+/// The optimal string alignment distance, unless it is over `most`. Most pairs are far apart, which is
+/// seen at a glance: at each start every variable of the environment is held against every name.
+pub(super) fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    // No slip takes more than one letter away and puts more than one in.
+    let letters = |text: &[u8]| text.iter().fold(0_u64, |all, byte| all | 1 << (byte & 63));
+    let is_far = a.len().abs_diff(b.len()) > most
+        || (letters(a) ^ letters(b)).count_ones() as usize > 2 * most;
+    (!is_far)
+        .then(|| whole_distance(a, b))
+        .filter(|found| *found <= most)
+}
+
+/// The distance, however long it is. Names are short: the whole table is at hand.
+fn whole_distance(a: &[u8], b: &[u8]) -> usize {
     let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
     for i in 0..=a.len() {
         for j in 0..=b.len() {
@@ -63,6 +76,23 @@ mod tests {
         }
         for other in ["", "p", "pt", "workers", "threads"] {
             assert_eq!(nearest(other, known), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_far_at_a_glance_is_far() {
+        let mut words = vec![String::new()];
+        for at in 0..40 {
+            words.extend(["a", "b", "c"].map(|letter| format!("{}{letter}", words[at])));
+        }
+        for a in &words {
+            for b in &words {
+                for most in [0, 1, 2] {
+                    let whole = whole_distance(a.as_bytes(), b.as_bytes());
+                    let expected = Some(whole).filter(|found| *found <= most);
+                    assert_eq!(distance(a, b, most), expected, "{a:?}, {b:?}, {most}");
+                }
+            }
         }
     }
 }

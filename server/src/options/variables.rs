@@ -127,9 +127,9 @@ pub(super) fn misspelt(environment: &Environment, known: &[Names]) -> Vec<String
             Some(_) if is_of_a_service(&upper, value) => continue,
             Some(rest) => meant(&upper, rest, known),
             // Somebody else's for all we know, if it is not all but the same.
-            None => match ours().find(|our| {
-                our.len() >= MIN_LENGTH_TO_GUESS && distance(our.as_bytes(), upper.as_bytes()) <= 1
-            }) {
+            None => match ours()
+                .find(|our| our.len() >= MIN_LENGTH_TO_GUESS && distance(our, &upper, 1).is_some())
+            {
                 Some(our) => vec![our],
                 None => continue,
             },
