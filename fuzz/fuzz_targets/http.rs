@@ -297,6 +297,25 @@ fn trim(value: &[u8]) -> &[u8] {
     &rest[..rest.len() - rest.iter().rev().take_while(is_space).count()]
 }
 
+/// RFC 3986: `[` address `]` or a name, and `:` with digits behind it or neither.
+fn names_host(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(value);
+    let text = text.trim_matches([' ', '\t']);
+    let (host, port) = match text.rfind(']') {
+        Some(end) if text.starts_with('[') => (&text[1..end], &text[end + 1..]),
+        _ => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let colons = if text.starts_with('[') { ":" } else { "" };
+    let signs = format!("-._~!$&'()*+,;=%{colons}");
+    let is_sign = |letter: char| letter.is_ascii_alphanumeric() || signs.contains(letter);
+    let is_closed = !text.starts_with('[') || text.contains(']');
+    let digits = port.strip_prefix(':').unwrap_or("");
+    is_closed
+        && host.chars().all(is_sign)
+        && digits.chars().all(|digit| digit.is_ascii_digit())
+        && (port.is_empty() || port.starts_with(':'))
+}
+
 fn read_meaning(fields: &[(String, Vec<u8>)], minor: u8) -> Result<Framing, Wrong> {
     let all = |name: &str| -> Vec<&[u8]> {
         let same = fields
@@ -320,8 +339,11 @@ fn read_meaning(fields: &[(String, Vec<u8>)], minor: u8) -> Result<Framing, Wron
             return Err(Wrong::Status(417));
         }
     }
-    let hosts = all("host").len();
-    if hosts > 1 || (hosts == 0 && minor == 1) {
+    let hosts = all("host");
+    if hosts.len() > 1
+        || (hosts.is_empty() && minor == 1)
+        || !hosts.iter().all(|host| names_host(host))
+    {
         return Err(BAD);
     }
     if all("transfer-encoding").is_empty() {

@@ -210,6 +210,12 @@ fn interpret(head: &mut Head, fields: &[httparse::Header<'_>]) -> Result<(), Ref
             }
         } else if name.eq_ignore_ascii_case("host") {
             hosts += 1;
+            if !is_host(value.trim_ascii()) {
+                return Err(Refusal::Malformed(format!(
+                    "Header `Host`: expected a name or an address, with or without a port, found {:?}.",
+                    String::from_utf8_lossy(value)
+                )));
+            }
         }
     }
     head.persistent &= !close;
@@ -220,6 +226,26 @@ fn interpret(head: &mut Head, fields: &[httparse::Header<'_>]) -> Result<(), Ref
     }
     head.framing = framing(head.minor, length, &codings)?;
     Ok(())
+}
+
+/// RFC 9112, section 3.2, and RFC 3986, sections 3.2.2 and 3.2.3. A name may be empty.
+fn is_host(value: &[u8]) -> bool {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let (host, port) = match value.strip_prefix(b"[") {
+        Some(address) => {
+            let end = address.iter().position(|&byte| byte == b']');
+            let Some(end) = end else { return false };
+            (&address[..end], &address[end + 1..])
+        }
+        None => value.split_at(value.iter().position(|&b| b == b':').unwrap_or(value.len())),
+    };
+    let is_address = value.starts_with(b"[");
+    host.iter()
+        .all(|byte| is_of_name(byte) || (is_address && *byte == b':'))
+        && (port.is_empty()
+            || port
+                .strip_prefix(b":")
+                .is_some_and(|port| port.iter().all(u8::is_ascii_digit)))
 }
 
 /// RFC 9112, sections 6.1 and 6.3.
