@@ -223,8 +223,11 @@ impl Connections {
             entry.since = Instant::now();
             entry.until = Some(entry.since + self.idle);
             entry.is_respited = false;
-            if !matches!(entry.place, Place::Moving(..)) {
-                entry.place = Place::Moving(None, Time::Left);
+            match &mut entry.place {
+                // It has moved before its coroutine saw that it was to end.
+                Place::Moving(_, time) if *time == Time::Up => *time = Time::Left,
+                Place::Moving(..) => {}
+                _ => entry.place = Place::Moving(None, Time::Left),
             }
         }
     }
@@ -287,7 +290,7 @@ impl Connections {
 
     fn watch(&self, tick: impl Fn()) {
         loop {
-            if self.lock().is_sparse() {
+            if self.lock().shrink() {
                 process::return_memory();
             }
             let mut state = self.lock();
@@ -320,9 +323,9 @@ impl Connections {
 }
 
 impl State {
-    /// Whether most connections have gone since this was last true. It is asked by the watch and not
-    /// where a connection leaves: what that has in memory is let go only afterwards.
-    fn is_sparse(&mut self) -> bool {
+    /// Gives up the room of those that have gone, if that is most of them; whether it is. The watch does
+    /// so, and not who leaves: what that has in memory is let go only afterwards.
+    fn shrink(&mut self) -> bool {
         let is_sparse = self.open.len() < self.most_open / SPARSE;
         if is_sparse {
             self.most_open = self.open.len();
@@ -417,10 +420,10 @@ mod tests {
             connections.leave(id);
         }
         assert_eq!(connections.count(), 3);
-        // The watch asks it too, and may have been first.
-        connections.lock().is_sparse();
+        // The watch does so too, and may have been first.
+        connections.lock().shrink();
         assert!(connections.lock().open.capacity() < 2 * FEW);
-        assert!(!connections.lock().is_sparse());
+        assert!(!connections.lock().shrink());
         for &id in &ids[997..] {
             assert!(connections.lock().open.contains_key(&id));
         }

@@ -124,11 +124,20 @@ impl Socket {
             if flags.intersects(gone) {
                 return (true, true);
             }
-            if unacknowledged(self.as_raw_fd()) == Some(0) || Instant::now() >= until {
+            if self.unacknowledged() == Some(0) || Instant::now() >= until {
                 return (false, true);
             }
             pause = (pause * 2).min(Duration::from_millis(20));
         }
+    }
+
+    /// Bytes that the client's kernel has not acknowledged yet.
+    pub(super) fn unacknowledged(&self) -> Option<usize> {
+        let mut bytes: libc::c_int = 0;
+        // JUSTIFICATION: rustix has no SIOCOUTQ (tcp(7)).
+        // SAFETY: the call writes one int, to a live one; a descriptor that is no socket is refused.
+        let result = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        (result == 0).then(|| bytes.try_into().ok()).flatten()
     }
 
     fn state(&self, wanted: PollFlags) -> PollFlags {
@@ -155,13 +164,4 @@ impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
-}
-
-/// Bytes that the client's kernel has not acknowledged yet.
-fn unacknowledged(fd: RawFd) -> Option<i32> {
-    let mut bytes = 0;
-    // JUSTIFICATION: rustix has no SIOCOUTQ (tcp(7)).
-    // SAFETY: the call writes one int, to a live one; a descriptor that is no socket is refused.
-    let result = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &mut bytes as *mut libc::c_int) };
-    (result == 0).then_some(bytes)
 }

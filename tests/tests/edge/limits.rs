@@ -19,6 +19,33 @@ fn a_body_that_trickles_is_stuck() {
     });
 }
 
+/// The kernel tells of room for more of an answer only where a third of its buffer is free: what the
+/// client takes in between is a sign of life too.
+#[test]
+fn an_answer_that_is_taken_slowly_is_not_stuck() {
+    let proxy = Proxy::builder().arg("--idle-timeout").arg("6s").start();
+    proxy.init("#!/bin/sh\nhead -c 24000000 /dev/zero | tr '\\0' x | sed 's/.*/{\"a\":\"&\"}/'\n");
+    let mut connection = proxy.connect();
+    rustix::net::sockopt::set_socket_recv_buffer_size(connection.stream(), 32 << 10)
+        .expect("a smaller buffer");
+    connection
+        .send(&request("POST", "/run", b"{}"))
+        .expect("sent");
+    let mut stream = connection.stream();
+    let mut taken = 0;
+    // Twice the time, in which far less is taken than the buffer has room for, but more than enough.
+    for _ in 0..24 {
+        let mut piece = [0; 64 << 10];
+        std::io::Read::read_exact(&mut stream, &mut piece).expect("the answer goes on");
+        taken += piece.len();
+        thread::sleep(std::time::Duration::from_millis(500));
+    }
+    let left = 24_000_000 - taken as u64;
+    let mut rest = std::io::Read::take(stream, left);
+    let rest = std::io::copy(&mut rest, &mut std::io::sink());
+    assert_eq!(rest.expect("the rest"), left);
+}
+
 #[test]
 fn a_slow_action_is_no_stuck_connection() {
     let proxy = Proxy::builder().arg("--idle-timeout").arg("100ms").start();

@@ -75,29 +75,45 @@ impl Connection {
     /// Sends what is left of a reply. In a coroutine. False where the client does not take it.
     pub(in crate::http) fn send(&mut self, outgoing: &mut Outgoing) -> bool {
         self.hands = Hands::Own;
-        let mut noted = outgoing.sent();
+        let mut noted = self.taken(outgoing);
         self.server.connections.note_moving(self.id);
-        let mut unpaused = noted;
+        let mut unpaused = outgoing.sent();
         loop {
             match outgoing.send(&self.socket) {
                 Ok(true) => return true,
                 Ok(false) => {}
                 Err(_) => return false,
             }
-            if outgoing.sent() - noted >= SIGN_OF_LIFE {
-                noted = outgoing.sent();
-                self.server.connections.note_moving(self.id);
-            }
+            self.note_taken(outgoing, &mut noted);
             if outgoing.sent() - unpaused >= TURN {
                 unpaused = outgoing.sent();
                 coroutine::pause();
             }
-            if self.wait().is_err() {
+            // The kernel tells of room only where a third of its buffer is free: a client may have taken
+            // enough before that.
+            if self.wait().is_err() && !self.note_taken(outgoing, &mut noted) {
                 // Else the kernel would keep what the client does not read.
                 self.socket.reset_at_close();
                 return false;
             }
         }
+    }
+
+    /// Bytes of a reply that the client's kernel has taken.
+    fn taken(&self, outgoing: &Outgoing) -> usize {
+        let waiting = self.socket.unacknowledged().unwrap_or_default();
+        outgoing.sent().saturating_sub(waiting)
+    }
+
+    /// Notes a sign of life, where there is one since the last that was `noted`. Whether there is.
+    fn note_taken(&self, outgoing: &Outgoing, noted: &mut usize) -> bool {
+        let taken = self.taken(outgoing);
+        let is_alive = taken.saturating_sub(*noted) >= SIGN_OF_LIFE;
+        if is_alive {
+            *noted = taken;
+            self.server.connections.note_moving(self.id);
+        }
+        is_alive
     }
 
     /// After a reply: on to the next request.
