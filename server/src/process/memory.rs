@@ -232,14 +232,6 @@ mod tests {
     fn what_is_free_is_kept_until_it_is_to_be_given_back() {
         static AREA: Area = Area::new(3);
         static HEAP: Heap = Heap::new(&AREA);
-        let is_there = |page: *mut u8| {
-            let maps = std::fs::read_to_string("/proc/self/maps").expect("it can be read");
-            let ranges = maps.lines().filter_map(|line| {
-                let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-                Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
-            });
-            ranges.into_iter().any(|range| range.contains(&page.addr()))
-        };
         // SAFETY: the blocks are freed with the sizes that they were asked for with, and then not used.
         unsafe {
             let first = HEAP.with(|blocks| blocks.malloc(MESSAGE, 1));
@@ -255,12 +247,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_many_took_goes_back_though_nobody_asks() {
+        static AREA: Area = Area::new(4);
+        static HEAP: Heap = Heap::new(&AREA);
+        let size = LARGE - 1;
+        let many: Vec<_> = (0..16)
+            // SAFETY: each block is freed once, with the size that it was asked for with.
+            .map(|_| HEAP.with(|blocks| unsafe { blocks.malloc(size, 1) }))
+            .collect();
+        let last = many[15].map_addr(|address| (address + size - 1) & !(PAGE - 1));
+        assert!(is_there(last));
+        for block in many {
+            // SAFETY: as above.
+            HEAP.with(|blocks| unsafe { blocks.free(block, size, 1) });
+        }
+        assert!(!is_there(last));
+    }
+
     #[cfg(target_pointer_width = "32")]
     #[test]
     fn addresses_are_below_the_bound_of_a_32_bit_machine() {
         let blocks: Vec<Vec<u8>> = (0..64).map(|size| Vec::with_capacity(size << 10)).collect();
         let highest = blocks.iter().map(|block| block.as_ptr().addr()).max();
         assert!(highest < Some(1 << 31), "{highest:?}");
+    }
+
+    /// Whether something is mapped there.
+    fn is_there(page: *mut u8) -> bool {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("it can be read");
+        let mut ranges = maps.lines().filter_map(|line| {
+            let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+            Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+        });
+        ranges.any(|range| range.contains(&page.addr()))
     }
 
     /// What stands at this place.

@@ -15,10 +15,13 @@ pub(super) static MESSAGES: Area = Area::new(1);
 const ROOM: usize = if cfg!(target_pointer_width = "64") {
     (1_u64 << 36) as usize
 } else {
-    0x2000_0000
+    0x1000_0000
 };
 
-/// What [`Area::somewhere_below_the_bound`] tries, in bytes from one to the next.
+/// An area that has more bytes than these gives back what is free at its end at once.
+const KEPT: usize = 8 << 20;
+
+/// What [`somewhere_below`] tries, in bytes from one to the next.
 const STEP: usize = 16 << 20;
 
 /// No address of a block may be as high: see [`super`].
@@ -33,6 +36,8 @@ pub(super) struct Area {
     number: usize,
     /// Behind the pages that it got last: where it wants the next ones. Null before the first.
     end: AtomicUsize,
+    /// Bytes that it has.
+    size: AtomicUsize,
     gives_back: AtomicBool,
 }
 
@@ -41,11 +46,12 @@ impl Area {
         Area {
             number,
             end: AtomicUsize::new(0),
+            size: AtomicUsize::new(0),
             gives_back: AtomicBool::new(false),
         }
     }
 
-    /// Pages that are free while `task` runs go back to the kernel. Else they are kept.
+    /// Pages that are free while `task` runs go back to the kernel. Else they are kept, up to [`KEPT`].
     pub(super) fn while_giving_back<T>(&self, task: impl FnOnce() -> T) -> T {
         self.gives_back.store(true, Relaxed);
         let done = task();
@@ -100,6 +106,7 @@ unsafe impl Allocator for &'static Area {
         let pages = self.pages(size);
         if !pages.is_null() {
             self.end.store(pages.addr() + size, Relaxed);
+            self.size.fetch_add(size, Relaxed);
         }
         (pages, size, 0)
     }
@@ -110,9 +117,13 @@ unsafe impl Allocator for &'static Area {
 
     fn free_part(&self, pages: *mut u8, old: usize, new: usize) -> bool {
         let end = pages.wrapping_add(new);
-        self.end.store(end.addr(), Relaxed);
         // SAFETY: the heap uses nothing behind the new end.
-        unsafe { unmap(end, old - new) }
+        let is_gone = unsafe { unmap(end, old - new) };
+        if is_gone {
+            self.end.store(end.addr(), Relaxed);
+            self.size.fetch_sub(old - new, Relaxed);
+        }
+        is_gone
     }
 
     fn free(&self, pages: *mut u8, size: usize) -> bool {
@@ -120,7 +131,7 @@ unsafe impl Allocator for &'static Area {
     }
 
     fn can_release_part(&self, _flags: u32) -> bool {
-        self.gives_back.load(Relaxed)
+        self.gives_back.load(Relaxed) || self.size.load(Relaxed) > KEPT
     }
 
     fn allocates_zeros(&self) -> bool {
