@@ -47,8 +47,9 @@ impl Supervisor {
         self.stop.clone()
     }
 
-    /// Does the work, and ends what it has left running: nobody else would. The action has a process group of its own, so a terminal's Ctrl-C does not reach
-    /// it. This thread waits for signals, since orphans are its children.
+    /// Does the work, and ends what it has left running: nobody else would. The action has a process
+    /// group of its own, so a terminal's Ctrl-C does not reach it. This thread waits for signals, since
+    /// orphans are its children.
     ///
     /// # Errors
     /// One line: there is no thread to be had.
