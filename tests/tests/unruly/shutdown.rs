@@ -16,6 +16,9 @@ use crate::{health, run_aside, tell, told, told_pid, wait_for_load};
 const WAITS: &str =
     "#!/bin/sh\necho $$ > ../begun\nuntil [ -e ../go ]; do sleep 0.01; done\necho '{\"done\":1}'\n";
 
+/// Under nohup, tests ignore SIGHUP, and what they start does.
+const HEARS_HUP: [&str; 2] = ["env", "--default-signal=HUP"];
+
 fn wait_until_stopping(proxy: &Proxy) {
     eventually("the proxy to see the signal", || {
         (health(proxy)["status"] == "stopping").then_some(())
@@ -25,7 +28,7 @@ fn wait_until_stopping(proxy: &Proxy) {
 #[test]
 fn an_idle_proxy_waits_for_nothing_and_ends_with_status_0() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
-        let mut proxy = Proxy::builder().arg("--grace=1h").start();
+        let mut proxy = Proxy::builder().under(HEARS_HUP).arg("--grace=1h").start();
         proxy.init("#!/bin/sh\necho '{}'\n");
         proxy.result(json!({}));
         // A connection that is kept does not hold it up.
@@ -218,13 +221,14 @@ fn assert_nothing_is_left_after(signal: Signal) {
     let dir = temporary.path().to_str().expect("a plain name").to_owned();
     // Without an action directory it makes its own, where there is no /action.
     let empty = tempfile::tempdir().expect("a temporary directory");
-    let mut under = match Path::new("/action").exists() {
+    let mut under = HEARS_HUP.map(OsString::from).to_vec();
+    under.extend(match Path::new("/action").exists() {
         false => Vec::new(),
         true => match root::with_action(empty.path(), None) {
             Some(words) => words,
             None => return,
         },
-    };
+    });
     let shell = "for a; do shift; case $a in --action-dir) skip=1; continue;; esac; \
                  [ -z \"$skip\" ] && set -- \"$@\" \"$a\"; skip=; done; exec \"$@\"";
     under.extend(["sh", "-c", shell, "sh"].map(OsString::from));
