@@ -139,13 +139,13 @@ mod python {
                         print('to stderr ü', file=sys.stderr)\n    return args\n";
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn echo() {
         echoes("python", ECHO);
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn another_entry_point_and_variables() {
         let proxy = start("python");
         let code = "import os\ndef niam(args):\n    return {n: os.environ.get(n) for n in args['names']}\n";
@@ -165,7 +165,7 @@ mod python {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_zip_with_modules() {
         let proxy = start("python");
         let code = zip(&[
@@ -181,7 +181,7 @@ mod python {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn an_exception_and_what_is_no_dictionary() {
         let mut proxy = begun(
             "python",
@@ -196,7 +196,7 @@ mod python {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_syntax_error_and_a_missing_module() {
         let mut proxy = start("python");
         let answer = proxy.init_with(json!({"code": "def main(args:\n"}));
@@ -219,13 +219,13 @@ mod python {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn an_exit() {
         exits("python", "import os\ndef main(args):\n    os._exit(1)\n");
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn compiled_before() {
         let [enter, runtime, checkouts] = enter("python");
         let mut child = Command::new(enter)
@@ -254,7 +254,7 @@ mod ruby {
     use super::*;
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn echo() {
         echoes(
             "ruby",
@@ -263,7 +263,7 @@ mod ruby {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn another_entry_point_and_variables() {
         let proxy = start("ruby");
         let code =
@@ -277,7 +277,7 @@ mod ruby {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_zip_with_modules() {
         let proxy = start("ruby");
         let code = zip(&[
@@ -292,7 +292,7 @@ mod ruby {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn an_exception_and_what_is_no_dictionary() {
         let mut proxy = begun(
             "ruby",
@@ -304,7 +304,7 @@ mod ruby {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_syntax_error_and_an_exit() {
         does_not_start("ruby", "def main(args\n");
         exits("ruby", "def main(args)\n  exit!(1)\nend\n");
@@ -315,7 +315,7 @@ mod php {
     use super::*;
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn echo() {
         echoes(
             "php",
@@ -325,7 +325,7 @@ mod php {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn another_entry_point_and_variables() {
         let proxy = start("php");
         let code = "<?php\nfunction niam(array $args): array {\n  return ['text' => getenv('TEXT'), \
@@ -339,7 +339,7 @@ mod php {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_zip_with_modules() {
         let proxy = start("php");
         let code = zip(&[
@@ -354,7 +354,7 @@ mod php {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn an_exception_and_what_is_no_dictionary() {
         let code = "<?php\nfunction main(array $args) {\n  if (isset($args['text'])) return 'text';\n  \
                     throw new Exception('broken');\n}\n";
@@ -366,7 +366,7 @@ mod php {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_syntax_error_and_an_exit() {
         does_not_start("php", "<?php\nfunction main(array $args {\n");
         exits(
@@ -382,7 +382,7 @@ mod go {
     const MAIN: &str = "func Main(args map[string]interface{}) map[string]interface{}";
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn echo() {
         echoes(
             "go",
@@ -394,7 +394,7 @@ mod go {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn another_entry_point_and_variables() {
         let proxy = start("go");
         let code = "package main\nimport \"os\"\nfunc Niam(args map[string]interface{}) map[string]interface{} {\n  \
@@ -408,7 +408,7 @@ mod go {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_zip_with_modules() {
         let proxy = start("go");
         let main = format!(
@@ -427,7 +427,7 @@ mod go {
     }
 
     #[test]
-    #[ignore = "tests/runtimes/run"]
+    #[ignore = "needs checkouts of the runtimes: tests/runtimes/run"]
     fn a_source_that_does_not_compile_and_an_exit() {
         let mut proxy = start("go");
         let answer = proxy.init_with(json!({"code": "package main\nfunc Main(\n"}));
