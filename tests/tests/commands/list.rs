@@ -193,7 +193,7 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     ),
     ("bash .ci/run", Nothing("it runs this")),
     (
-        "cargo run --release -p actionproxy-tests --bin soak -- --duration 20m",
+        "cargo run --release -p actionproxy-tests --bin soak",
         File("tests/tests/soak.rs", "CARGO_BIN_EXE_soak"),
     ),
     (
