@@ -20,11 +20,23 @@ has_lists() {
     return $status
 }
 
-base_suite() {
+# made_of SUITE ARCH TARGET: makes it of that release, if the mirror has all of it. It may have the
+# lists and not all that they name; a second try tells that from a connection that broke.
+made_of() {
+    local suite=$1 arch=$2 target=$3
+    has_lists "$suite" "$arch" || { say "the mirror's lists of $suite for $arch are not whole"; return 1; }
+    bootstrap "$suite" "$target" "$(debian_port "$arch")" "" && return 0
+    sleep 10
+    bootstrap "$suite" "$target" "$(debian_port "$arch")" "" && return 0
+    say "the mirror has not all of $suite for $arch"
+    return 1
+}
+
+# made_of_any ARCH TARGET: of the first release that can be had; prints its name.
+made_of_any() {
     local suite
     for suite in $BASE_SUITES; do
-        if has_lists "$suite" "$1"; then echo "$suite"; return; fi
-        say "the mirror's lists of $suite for $1 are not whole"
+        if made_of "$suite" "$@"; then echo "$suite"; return; fi
     done
     return 1
 }
@@ -33,8 +45,7 @@ base_suite() {
 base_archive() {
     local archive=$CACHE/bases/$1.tar.gz suite started=$SECONDS
     [ ! -s "$archive" ] || return 0
-    suite=$(retry base_suite "$1") || { say "no Debian release of $BASE_SUITES is whole on the mirror for $1"; return 1; }
-    retry bootstrap "$suite" "$CACHE/bases/$1.new.tar.gz" "$(debian_port "$1")" "" || return 1
+    suite=$(retry made_of_any "$1" "$CACHE/bases/$1.new.tar.gz") || { say "no Debian release of $BASE_SUITES is whole on the mirror for $1"; return 1; }
     mv "$CACHE/bases/$1.new.tar.gz" "$archive"
     say "made a base of Debian $suite for $1 in $((SECONDS - started)) s"
 }
