@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -31,9 +31,26 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 enum Origin {
     Tcp(SocketAddr),
-    /// The path goes with the listener.
-    Unix(PathBuf),
+    /// The path goes with the listener, as long as it leads to it.
+    Unix(PathBuf, FileId),
     Inherited(RawFd),
+}
+
+/// Tells a file from all others that there are at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        Ok(FileId {
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
 }
 
 impl Listener {
@@ -73,7 +90,7 @@ impl Listener {
         rustix::net::bind(&fd, &address)?;
         let listener = Listener {
             fd,
-            origin: Origin::Unix(path.clone()),
+            origin: Origin::Unix(path.clone(), FileId::of(&path)?),
         };
         // Before it listens nobody can connect.
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
@@ -112,10 +129,13 @@ impl Listener {
         (FIRST_INHERITED..last).map(adopt).collect()
     }
 
-    /// Takes the path of a Unix socket away, so that nobody connects any more. For a process that
-    /// ends without letting go of it.
+    /// Takes the path of a Unix socket away, so that nobody connects any more, unless another process
+    /// listens there by now. For a process that ends without letting go of it.
     pub(super) fn remove_path(&self) {
-        if let Origin::Unix(path) = &self.origin {
+        // While the socket is bound, its inode is given to no other file.
+        if let Origin::Unix(path, own) = &self.origin
+            && FileId::of(path).is_ok_and(|found| found == *own)
+        {
             let _ = fs::remove_file(path);
         }
     }
@@ -185,7 +205,7 @@ impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Origin::Tcp(address) => address.fmt(f),
-            Origin::Unix(path) => write!(f, "unix:{}", path.display()),
+            Origin::Unix(path, _) => write!(f, "unix:{}", path.display()),
             Origin::Inherited(number) => write!(f, "descriptor {number}"),
         }
     }

@@ -16,7 +16,7 @@ use super::*;
 
 /// A command line that starts the proxy with `socket` as descriptor 3, as a service manager does
 /// (sd_listen_fds(3)). `pid` is what `LISTEN_PID` shall be, in the shell's words.
-fn handing_over(socket: OwnedFd, pid: &str, action_dir: &Path) -> Command {
+pub(super) fn handing_over(socket: OwnedFd, pid: &str, action_dir: &Path) -> Command {
     handing_over_so_many(socket, "1", pid, action_dir)
 }
 
@@ -230,6 +230,33 @@ fn a_unix_socket_whose_listener_takes_nobody_is_in_use() {
         }
     }
     assert_refused(&mut on_unix(&path, dir.path()), &path.display().to_string());
+}
+
+#[test]
+fn a_unix_socket_is_taken_away_at_the_end_unless_it_is_another_ones_by_then() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("socket");
+    let actions = dir.path().join("actions");
+    std::fs::create_dir(&actions).expect("our own directory");
+    let start = || {
+        let proxy = Started::new(&mut on_unix(&path, &actions));
+        exchange(eventually("the proxy to listen", || {
+            Connection::open_unix(&path).ok()
+        }));
+        proxy
+    };
+    start().end();
+    assert!(!path.exists());
+    let proxy = start();
+    std::fs::remove_file(&path).expect("it is there");
+    let other = UnixListener::bind(&path).expect("a free path");
+    proxy.end();
+    let mut client = Connection::open_unix(&path).expect("the other one is there");
+    client.send(b"x").expect("sent");
+    let (mut accepted, _) = other.accept().expect("it is the other one's");
+    let mut byte = [0];
+    accepted.read_exact(&mut byte).expect("it was sent");
+    assert_eq!(&byte, b"x");
 }
 
 #[test]

@@ -85,6 +85,14 @@ impl Started {
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
         Started(command.spawn().expect("it starts"))
     }
+
+    /// Tells it to end, which it does in order.
+    fn end(mut self) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), Signal::TERM)
+            .expect("it is there");
+        let status = eventually("the proxy to end", || self.0.try_wait().expect("our child"));
+        assert_eq!(status.code(), Some(0));
+    }
 }
 
 impl Drop for Started {
