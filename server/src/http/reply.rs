@@ -107,6 +107,15 @@ impl Outgoing {
         }
     }
 
+    /// Tells a client to send its body (RFC 9110, section 15.2.1).
+    pub(super) fn interim() -> Self {
+        Outgoing {
+            head: b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(),
+            body: Vec::new(),
+            sent: 0,
+        }
+    }
+
     /// Sends what goes without waiting; true once all of it is gone.
     ///
     /// # Errors

@@ -1,6 +1,11 @@
 //! Bodies: limits, `100-continue`, and what does not come whole. What ends a body is in
 //! `conformance/`.
 
+use std::net::TcpListener;
+
+use actionproxy_tests::unread::Unread;
+
+use super::listeners::handing_over;
 use super::*;
 
 #[test]
@@ -58,6 +63,44 @@ fn a_client_that_asks_to_go_on_is_told_at_once() {
         assert_eq!(connection.answer().expect("an answer").status, status);
     }
     assert_serves(&mut proxy);
+}
+
+/// Where the kernel has no room for the interim answer, or for all of it.
+#[test]
+fn a_client_that_asks_to_go_on_before_it_reads_is_told_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    // Its connections have it from there: room for a few answers.
+    rustix::net::sockopt::set_socket_send_buffer_size(&listener, 2048).expect("a smaller buffer");
+    let _proxy = Started::new(&mut handing_over(listener.into(), "$$", dir.path()));
+    let unread = Unread::new();
+    // So long are the answers before it, to a few bytes.
+    for length in (2_000..8_000).step_by(50) {
+        let mut connection = Connection::open(address).expect("it is taken");
+        rustix::net::sockopt::set_socket_recv_buffer_size(connection.stream(), 2048)
+            .expect("a smaller buffer");
+        // Each answer names the path.
+        let paths: Vec<_> = (0..length)
+            .step_by(1_000)
+            .map(|at| "x".repeat(900.min(length - at)))
+            .collect();
+        let first = |path| format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let before: String = paths.iter().map(first).collect();
+        let asks =
+            "POST /run HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+        connection
+            .send((before + asks).as_bytes())
+            .expect("it fits");
+        unread.wait(connection.stream());
+        for _ in &paths {
+            assert_eq!(connection.answer().expect("an answer").status, 404);
+        }
+        let told = connection.answer();
+        assert_eq!(told.expect("an interim answer").status, 100, "{length}");
+        connection.send(b"{}").expect("sent");
+        assert_eq!(connection.answer().expect("an answer").status, 200);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod replying;
 mod waiting;
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -153,13 +153,14 @@ impl Connection {
             Ok(admitted) => admitted,
             Err(reply) => return self.reply_unread(head, frame, reply),
         };
-        if head.expects_continue && !reader.is_done() && self.incoming.is_empty() {
-            // A client that is not told goes on by itself (RFC 9110, section 10.1.1).
-            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let _ = self.socket.send(&[IoSlice::new(interim)]);
-        }
+        // One that has begun to send its body does not wait to be told.
+        let is_awaited = head.expects_continue && !reader.is_done() && self.incoming.is_empty();
         self.incoming.begin_body(reader);
-        self.read_rest(Arriving { head, frame, route });
+        let arriving = Arriving { head, frame, route };
+        match is_awaited {
+            true => self.ask_for_rest(arriving),
+            false => self.read_rest(arriving),
+        }
     }
 
     /// Reads the rest of the body, and hands the request to the service.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::waiting::TURN;
-use super::{Connection, Failure, Hands, SIGN_OF_LIFE};
+use super::{Arriving, Connection, Failure, Hands, SIGN_OF_LIFE};
 use crate::http::body::BodyReader;
 use crate::http::connections::Keeping;
 use crate::http::coroutine;
@@ -69,6 +69,22 @@ impl Connection {
         match skipped {
             Ok(()) => Exchange::begin(self, frame).reply(reply),
             Err(failure) => self.fail(failure, frame.content),
+        }
+    }
+
+    /// Tells the client to go on, and reads the rest of its request.
+    pub(super) fn ask_for_rest(self, arriving: Arriving) {
+        let mut interim = Outgoing::interim();
+        match interim.send(&self.socket) {
+            Ok(true) => self.read_rest(arriving),
+            // Earlier replies are not read yet. A client may wait until it is told, and half of what it
+            // is told must not stand before the reply.
+            Ok(false) => self.go_on(move |mut own| {
+                if own.send(&mut interim) {
+                    own.read_rest(arriving);
+                }
+            }),
+            Err(_) => {}
         }
     }
 
