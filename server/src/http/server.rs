@@ -88,8 +88,11 @@ impl Server {
             exchanged: Condvar::new(),
         });
         *unpoisoned(itself.lock()) = Arc::downgrade(&server);
+        // Here, where somebody hears of it if it cannot be had.
+        let waiter = Waiter::new(Gate(Arc::clone(&server)))?;
+        server.watch.set_waker(waiter.waker());
         let polling = Arc::clone(&server);
-        coroutine::spawn(move || polling.poll())?;
+        coroutine::spawn(move || polling.poll(&waiter))?;
         Ok(server)
     }
 
@@ -249,11 +252,7 @@ impl Server {
     }
 
     /// Waits for events and has them dealt with, for ever.
-    fn poll(self: Arc<Self>) {
-        let Ok(waiter) = Waiter::new(Gate(Arc::clone(&self))) else {
-            return;
-        };
-        self.watch.set_waker(waiter.waker());
+    fn poll(self: Arc<Self>, waiter: &Waiter) -> ! {
         loop {
             waiter.wait();
             // All that there is: the waiter tells only what is new.

@@ -53,7 +53,7 @@ fn exchange(mut connection: Connection) {
 }
 
 /// One line on stderr, status 2.
-fn assert_refused(command: &mut Command, said: &str) {
+pub(super) fn assert_refused(command: &mut Command, said: &str) {
     let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut proxy = Started(command.spawn().expect("it starts"));
     let status = eventually("the proxy to end", || {

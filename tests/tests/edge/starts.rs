@@ -97,3 +97,47 @@ fn address_outside_ephemeral(n: usize) -> SocketAddr {
         .find(|&address| TcpListener::bind(address).is_ok())
         .expect("a free port")
 }
+
+/// Where the kernel cannot watch what tells of connections, nobody would ever be heard. A user may have
+/// too many watches (`ENOSPC`, epoll_ctl(2)); here a library of our own says so about an epoll inside
+/// another, which is how the proxy learns of all others.
+#[test]
+fn a_proxy_that_would_hear_nobody_does_not_start() {
+    if !tools::are_here(&["cc"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let (source, library) = (dir.path().join("full.c"), dir.path().join("full.so"));
+    std::fs::write(&source, FULL).expect("our own directory");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .status();
+    assert!(built.expect("cc runs").success());
+    let mut command = actionproxy_tests::binary::command();
+    command
+        .args(["--host", "127.0.0.1", "--port", "0", "--action-dir"])
+        .arg(dir.path())
+        .env("LD_PRELOAD", &library);
+    listeners::assert_refused(&mut command, "failed to start: No space left on device");
+}
+
+/// `epoll_ctl` of a program whose user has too many watches for one more epoll.
+const FULL: &str = r#"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int epoll_ctl(int epoll, int what, int fd, void *event) {
+    char path[64], name[64] = "";
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    (void)!readlink(path, name, sizeof name - 1);
+    if (!strcmp(name, "anon_inode:[eventpoll]")) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return syscall(SYS_epoll_ctl, epoll, what, fd, event);
+}
+"#;
