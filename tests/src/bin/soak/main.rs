@@ -10,6 +10,7 @@
 
 mod action;
 mod dice;
+mod growth;
 mod history;
 mod ledger;
 mod lines;
