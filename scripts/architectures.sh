@@ -68,8 +68,8 @@ release_target() {
 }
 
 # little or big; and 32 or 64.
-byte_order() { case $(elf_identity "$1") in ??,02,*) echo big ;; *) echo little ;; esac; }
-word_bits() { case $(elf_identity "$1") in 01,*) echo 32 ;; *) echo 64 ;; esac; }
+byte_order() { elf=$(elf_identity "$1") || return; case $elf in ??,02,*) echo big ;; *) echo little ;; esac; }
+word_bits() { elf=$(elf_identity "$1") || return; case $elf in 01,*) echo 32 ;; *) echo 64 ;; esac; }
 
 # The platform in the vocabulary of images.
 docker_platform() {
@@ -109,8 +109,9 @@ release_rustflags() {
 # some crates bring, which needs no C library's headers but the standard's.
 build_environment() {
     build_name=$(echo "$1" | tr a-z- A-Z_)
+    build_flags=$(release_rustflags "$3" "$4") || return
     echo "CARGO_TARGET_${build_name}_LINKER=$2"
-    echo "CARGO_TARGET_${build_name}_RUSTFLAGS=$(release_rustflags "$3" "$4")"
+    echo "CARGO_TARGET_${build_name}_RUSTFLAGS=$build_flags"
     echo "CC_$(echo "$1" | tr - _)=$2"
     # The library of the coroutines, generator 0.8.12, aligns three short functions of ppc64le by
     # `.align 16`, which there is a power of two: 64 KiB each.

@@ -5,8 +5,9 @@ BINFMT=/proc/sys/fs/binfmt_misc
 
 # The first twenty bytes of an executable: class, byte order, ABI, type (executable) and machine.
 elf_magic() {
-    local class order machine type='\x02\x00'
-    IFS=, read -r class order machine <<<"$(elf_identity "$1")"
+    local identity class order machine type='\x02\x00'
+    identity=$(elf_identity "$1") || return
+    IFS=, read -r class order machine <<<"$identity"
     [ "$order" = 01 ] || type='\x00\x02'
     machine="\\x${machine/,/\\x}"
     printf '%s' "\\x7f\\x45\\x4c\\x46\\x$class\\x$order\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00$type$machine"
@@ -14,8 +15,9 @@ elf_magic() {
 
 # Any ABI byte, and position-independent executables (type 3) as well.
 elf_mask() {
-    local type='\xfe\xff'
-    [ "$(byte_order "$1")" = little ] || type='\xff\xfe'
+    local order type='\xfe\xff'
+    order=$(byte_order "$1") || return
+    [ "$order" = little ] || type='\xff\xfe'
     printf '%s' '\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff'"$type"'\xff\xff'
 }
 
@@ -42,7 +44,7 @@ emulated() {
 }
 
 emulation() {
-    local arch qemu
+    local arch qemu magic mask
     # shellcheck disable=SC2046
     [ $# -gt 0 ] || set -- $(architectures)
     for arch in "$@"; do
@@ -52,9 +54,11 @@ emulation() {
         engine_root
         qemu=$ENGINE/usr/bin/qemu-$(qemu_cpu "$arch")
         [ -x "$qemu" ] || die "no qemu for $arch"
+        magic=$(elf_magic "$arch")
+        mask=$(elf_mask "$arch")
         # F: the kernel opens qemu now, so that it serves inside containers and roots too. P: the
         # command keeps its own name in argv[0]. The newest registration is the one that counts.
-        printf '%s' ":actionproxy-$arch:M::$(elf_magic "$arch"):$(elf_mask "$arch"):$qemu:PF" >$BINFMT/register \
+        printf '%s' ":actionproxy-$arch:M::$magic:$mask:$qemu:PF" >$BINFMT/register \
             || die "emulation of $arch could not be registered"
         say "$arch runs through $("$qemu" --version | head -n 1)"
     done

@@ -42,7 +42,7 @@ root() {
 }
 
 toolchain() {
-    local arch packages=rustc,cargo,gcc,libc6-dev,ca-certificates foreign=() libraries=() static=()
+    local arch version packages=rustc,cargo,gcc,libc6-dev,ca-certificates foreign=() libraries=() static=()
     # By a variable: where the repository lies is no part of what it is made of.
     export STATIC_LIBRARY=$SCRIPTS/ground.d
     # What tests run as actions, and make archives with.
@@ -57,6 +57,7 @@ toolchain() {
     # Rust's library for the other targets, unpacked without what it depends on: that would be a
     # whole compiler for each of them. Everything is linked statically: the shared form of it goes.
     # The last line says of which version what makes the static ones is.
+    version=$(cat "$STATIC_LIBRARY/static-library" "$STATIC_LIBRARY/find_object.c" | sha256sum)
     root "$TOOLCHAIN" "$packages" "chroot \"\$1\" sh -euc '
         for port in ${foreign[*]}; do dpkg --add-architecture \$port; done
         apt-get update && cd /var/tmp && apt-get -o APT::Sandbox::User=root download ${libraries[*]}
@@ -68,7 +69,7 @@ toolchain() {
         done' && cp \"\$STATIC_LIBRARY\"/static-library \"\$STATIC_LIBRARY\"/find_object.c \"\$1\"/var/tmp/ &&
         chroot \"\$1\" /var/tmp/static-library ${static[*]} &&
         chroot \"\$1\" sh -euc 'rm -rf /var/tmp/* /var/cache/apt/*.bin /var/lib/apt/lists/*'
-        : $(cat "$STATIC_LIBRARY/static-library" "$STATIC_LIBRARY/find_object.c" | sha256sum)"
+        : $version"
 }
 
 # The parts of the user's cargo configuration that say where crates come from.
@@ -82,17 +83,19 @@ cargo_sources() {
 }
 
 in_toolchain() {
-    local arch target name pass=()
+    local arch target name names triplet words pass=()
     mkdir -p "$CACHE/cargo"
     cargo_sources >"$CACHE/cargo/config.toml"
     for arch in $(architectures); do
+        triplet=$(gnu_triplet "$arch")
         for target in "$(rust_target "$arch")" "$(static_target "$arch")"; do
-            mapfile -t -O ${#pass[@]} pass < <(build_environment "$target" "$(gnu_triplet "$arch")-gcc" /src /cargo)
+            words=$(build_environment "$target" "$triplet-gcc" /src /cargo)
+            mapfile -t -O ${#pass[@]} pass <<<"$words"
         done
     done
-    while IFS= read -r name; do
-        pass+=("$name=${!name}")
-    done < <(compgen -e | grep -E '^(ACTIONPROXY_|PROPTEST_|RUST_|CARGO_(BUILD|NET|HTTP|PROFILE|TERM|INCREMENTAL)|(HTTPS?|NO|ALL)_PROXY$|(https?|no|all)_proxy$|TERM$)')
+    # None of them may be set.
+    names=$(compgen -e | grep -E '^(ACTIONPROXY_|PROPTEST_|RUST_|CARGO_(BUILD|NET|HTTP|PROFILE|TERM|INCREMENTAL)|(HTTPS?|NO|ALL)_PROXY$|(https?|no|all)_proxy$|TERM$)') || true
+    for name in $names; do pass+=("$name=${!name}"); done
     # The mounts live in a namespace of their own and are gone with the command.
     # shellcheck disable=SC2016
     ROOT=$TOOLCHAIN REPOSITORY=$REPOSITORY CACHE=$CACHE exec unshare --mount --propagation private bash -euc '
