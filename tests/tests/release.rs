@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use actionproxy_tests::binary;
 
@@ -36,6 +37,51 @@ fn every_crate_has_the_version_of_the_workspace() {
         seen += 1;
     }
     assert!(seen >= 3, "only {seen} crates of our own were found");
+}
+
+/// What a command of this repository prints, a word each.
+fn printed(command: &str) -> Vec<String> {
+    let output = Command::new("bash")
+        .args(["-euc", command])
+        .current_dir(root())
+        .output()
+        .expect("bash runs");
+    assert!(output.status.success(), "{command}: {output:?}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_release_holds_everything_for_every_architecture() {
+    let version = env!("CARGO_PKG_VERSION");
+    let list = ". scripts/architectures.sh; ";
+    let all = printed(&format!("{list}architectures"));
+    assert!(all.len() >= 8, "{all:?}");
+    let host = printed(&format!("{list}host_architecture"));
+    let mut expected: BTreeSet<String> = [
+        format!("actionproxy-c-{version}-linux-{}.tar.gz", host[0]),
+        "proxy.oci.tar".to_owned(),
+        "skeleton.oci.tar".to_owned(),
+        "example-c.oci.tar".to_owned(),
+    ]
+    .into();
+    for name in ["core", "platforms", "server", "mqtt", "capi"] {
+        expected.insert(format!("actionproxy-{name}-{version}.crate"));
+    }
+    for program in ["actionproxy", "actionproxy-mqtt"] {
+        for arch in &all {
+            expected.insert(format!("{program}-{version}-linux-{arch}.tar.gz"));
+        }
+        for port in [
+            "amd64", "arm64", "armhf", "s390x", "ppc64el", "riscv64", "i386", "loong64",
+        ] {
+            expected.insert(format!("{program}_{version}_{port}.deb"));
+        }
+    }
+    let held = printed("scripts/release --list");
+    let files: BTreeSet<_> = held.iter().cloned().collect();
+    assert_eq!(files.len(), held.len(), "a name stands twice: {held:?}");
+    assert_eq!(files, expected);
 }
 
 /// The names of units in `deploy/`, without their ending.
