@@ -296,7 +296,7 @@ impl Action {
                 .memory
                 .get_or_init(MemoryGroup::of_this_process)
                 .as_ref(),
-            resident: None,
+            respondent: None,
         };
         self.runner.run(activation, logs)
     }

@@ -154,7 +154,7 @@ impl Rehearsal {
             parent: &self.parent,
             confined: None,
             memory: None,
-            resident: None,
+            respondent: None,
         }
     }
 }

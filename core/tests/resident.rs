@@ -202,3 +202,25 @@ fn what_is_written_between_activations_is_handed_on_by_tend_and_the_end_is_seen(
     let rest = action.rest(&[wake.as_fd()], None).expect("it waits");
     assert_eq!(rest, Rest::Woken);
 }
+
+/// However many threads ask at once: what a process writes besides its answer reaches none of them.
+#[test]
+fn runs_of_many_threads_are_answered_each_with_its_own() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut action = open(config(dir.path()), taking_source());
+    let code =
+        "#!/bin/sh\nwhile read -r line; do printf '%s\\n{\"stray\":1}\\n' \"$line\" >&3; done\n";
+    init(&mut action, code).expect("it starts");
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let action = &action;
+            scope.spawn(move || {
+                for n in 0..20 {
+                    let question = format!("{{\"n\":{n},\"thread\":{thread}}}");
+                    assert_eq!(run(action, &question).expect("an answer"), question);
+                }
+            });
+        }
+    });
+    end(action);
+}

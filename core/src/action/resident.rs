@@ -10,7 +10,7 @@ use crate::error::{InitError, RunError, StartError};
 use crate::init::Ready;
 use crate::init::place::Numbered;
 use crate::init::verify::Executable;
-use crate::instance::{self, Instance, Launch, Readiness, Resident, Rest, Start};
+use crate::instance::{self, Instance, Launch, Resident, Respondent, Rest, Start};
 use crate::message::{InitRequest, Outcome, RunRequest};
 use crate::run::env::Environment;
 use crate::run::status::MemoryGroup;
@@ -123,9 +123,6 @@ impl Action {
     }
 
     /// One activation by the process that is there.
-    ///
-    /// It is verified where it has to be started again: what it runs is in memory, and what has become
-    /// of the file since does not touch it.
     pub(super) fn ask(
         &self,
         resident: &Resident,
@@ -136,14 +133,14 @@ impl Action {
         let start = self
             .start_of_resident(&request.stop)
             .ok_or(RunError::NotInitialized)?;
-        if resident.settle(start, logs)? == Readiness::ToBeStarted {
+        let verify = || {
             let executable = Executable {
-                path: &executable,
+                path: &resident.executable(),
                 policy: self.config.verify,
                 recorded: resident.recorded(),
             };
-            self.runner.verify(&executable).map_err(RunError::Verify)?;
-        }
+            self.runner.verify(&executable).map_err(RunError::Verify)
+        };
         let activation = Activation {
             working_dir: executable.parent().map_or_else(PathBuf::new, PathBuf::from),
             executable,
@@ -156,7 +153,11 @@ impl Action {
             parent: &self.parent,
             confined: self.confined.as_ref(),
             memory: start.memory,
-            resident: Some((start, resident)),
+            respondent: Some(Respondent {
+                resident,
+                start,
+                verify: &verify,
+            }),
         };
         self.runner.run(activation, logs)
     }

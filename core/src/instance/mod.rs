@@ -3,7 +3,7 @@
 mod resident;
 
 pub use resident::Rest;
-pub(crate) use resident::{Launch, Readiness, Resident, Start, sleep};
+pub(crate) use resident::{Launch, Resident, Respondent, Start, sleep};
 
 /// What an action has to run its activations with.
 pub(crate) enum Instance {

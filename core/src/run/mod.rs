@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use crate::config::ProcessLimits;
 use crate::error::RunError;
-use crate::instance::{Resident, Start};
+use crate::instance::Respondent;
 use crate::message::{Outcome, TimeLimit};
 use collect::{Collected, Cut, Limits};
 use confine::Confined;
@@ -42,7 +42,7 @@ pub struct Activation<'a> {
     pub(crate) confined: Option<&'a Confined>,
     pub(crate) memory: Option<&'a MemoryGroup>,
     /// The process that is asked, where there is one for all.
-    pub(crate) resident: Option<(Start<'a>, &'a Resident)>,
+    pub(crate) respondent: Option<Respondent<'a>>,
 }
 
 impl Activation<'_> {
@@ -100,8 +100,8 @@ impl Activation<'_> {
     /// # Errors
     /// [`RunError`]; whatever the error, the logs are complete and end with a newline.
     pub fn execute(self, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
-        if let Some((start, resident)) = self.resident {
-            return resident.run(start, self.argument, self.time_limit, logs);
+        if let Some(respondent) = self.respondent {
+            return respondent.answer(self.argument, self.time_limit, logs);
         }
         let started = Instant::now();
         let arguments: &[&[u8]] = match self.argument.len() {

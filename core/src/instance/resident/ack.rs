@@ -38,6 +38,10 @@ impl Ack {
                 },
                 Some(_) => bad(String::new()),
             },
+            // The peer takes it for an object without anything in it.
+            Ok(Value::Null) => Ack::Bad {
+                reason: NOT_OK.to_owned(),
+            },
             Ok(_) => bad(String::new()),
             Err(e) => bad(format!(": {e}")),
         }
@@ -77,7 +81,7 @@ mod tests {
         for line in ["{\"ok\":true}", " { \"ok\": true, \"x\": [1] }\r"] {
             assert_eq!(Ack::read(line.as_bytes()), Ack::Good, "{line}");
         }
-        for line in ["{\"ok\":false}", "{}"] {
+        for line in ["{\"ok\":false}", "{}", "null"] {
             let reason = NOT_OK.to_owned();
             assert_eq!(Ack::read(line.as_bytes()), Ack::Bad { reason }, "{line}");
         }

@@ -120,6 +120,24 @@ impl Conversation {
         None
     }
 
+    /// Takes off descriptor 3 the whole lines that stand there before anything was asked. What comes
+    /// later is seen by [`out_of_step`](Self::out_of_step).
+    pub(super) fn take_unasked(&mut self) -> Result<Vec<u8>, RunError> {
+        let mut owed = in_pipe(&self.results);
+        while owed > 0 {
+            self.chunk.clear();
+            match rustix::io::read(&self.results, spare_capacity(&mut self.chunk)) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(count) => owed = owed.saturating_sub(count as u64),
+                Err(Errno::INTR) => continue,
+                Err(e) => return Err(failed("read the action's result", e)),
+            }
+            self.held.extend_from_slice(&self.chunk);
+        }
+        let end = memchr::memrchr(b'\n', &self.held).map_or(0, |newline| newline + 1);
+        Ok(self.held.drain(..end).collect())
+    }
+
     /// Writes `question`, which ends in a newline, and waits for a line on descriptor 3. With an empty
     /// question it only waits.
     pub(super) fn ask(

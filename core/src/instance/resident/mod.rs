@@ -85,12 +85,14 @@ pub enum Rest {
     Untended,
 }
 
-/// Whether a question can be asked at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readiness {
-    Ready,
-    /// It has to be started first.
-    ToBeStarted,
+/// Who answers an activation.
+#[derive(Clone, Copy)]
+pub(crate) struct Respondent<'a> {
+    pub resident: &'a Resident,
+    pub start: Start<'a>,
+    /// Looks at the executable before it is started again. What runs is in memory, and what has become
+    /// of the file since does not touch it.
+    pub verify: &'a (dyn Fn() -> Result<(), RunError> + Sync),
 }
 
 impl Resident {
@@ -118,25 +120,6 @@ impl Resident {
         self.launch.recorded.as_ref()
     }
 
-    /// Looks whether it can be asked. One that is out of step with the questions is ended here.
-    pub(crate) fn settle(
-        &self,
-        start: Start<'_>,
-        logs: &mut Logs<'_>,
-    ) -> Result<Readiness, RunError> {
-        let mut state = self.state();
-        if let State::Waiting(conversation) = &mut *state
-            && let Some(reason) = conversation.out_of_step()
-        {
-            logs.note(format_args!("{reason}; it is started anew"));
-            cut(&mut state, start, logs)?;
-        }
-        Ok(match &*state {
-            State::Cut => Readiness::ToBeStarted,
-            State::Waiting(_) | State::Ended(_) => Readiness::Ready,
-        })
-    }
-
     /// One that has ended by itself is from now on like one that was cut off.
     pub(crate) fn revive(&self) {
         let mut state = self.state();
@@ -145,11 +128,11 @@ impl Resident {
         }
     }
 
-    /// Asks `question`, a line without its end, and waits for the answer. Starts the process where it
-    /// was cut off. Activations that come meanwhile wait.
-    pub(crate) fn run(
+    /// Waits for the answer. Activations that come meanwhile wait.
+    fn run(
         &self,
         start: Start<'_>,
+        verify: &dyn Fn() -> Result<(), RunError>,
         mut question: Vec<u8>,
         time_limit: Option<TimeLimit>,
         logs: &mut Logs<'_>,
@@ -161,7 +144,15 @@ impl Resident {
         if start.stop.is_requested() {
             return Err(RunError::Stopped);
         }
+        // Nobody else can ask between this look and the question.
+        if let State::Waiting(conversation) = &*state
+            && let Some(reason) = conversation.out_of_step()
+        {
+            logs.note(format_args!("{reason}; it is started anew"));
+            cut(&mut state, start, logs)?;
+        }
         if let State::Cut = *state {
+            verify()?;
             let conversation = begin(start, &self.launch, until, logs);
             *state = State::Waiting(conversation.map_err(|e| match (e, time_limit) {
                 (StartError::TimedOut, Some(limit)) => RunError::TimedOut { limit },
@@ -255,6 +246,20 @@ impl Resident {
     }
 }
 
+impl Respondent<'_> {
+    /// Asks `question`, a line without its end. Starts the process where it was cut off, or is out of
+    /// step with the questions.
+    pub(crate) fn answer(
+        self,
+        question: Vec<u8>,
+        time_limit: Option<TimeLimit>,
+        logs: &mut Logs<'_>,
+    ) -> Result<Outcome, RunError> {
+        self.resident
+            .run(self.start, self.verify, question, time_limit, logs)
+    }
+}
+
 fn earlier(ended: Ended) -> RunError {
     RunError::Ended {
         when: When::Earlier,
@@ -276,17 +281,43 @@ fn answer(line: Vec<u8>, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
                 logs.write(Stream::Stderr, b"\n");
             }
             let length = bad.line.len();
+            // What is odd about it is said of a last line of stdout.
+            let reason = bad.reason.strip_prefix("the last line of stdout ");
+            let reason = reason.unwrap_or("is no JSON object or array");
             Err(RunError::BadLine {
-                reason: format!(
-                    "the line on descriptor 3, of {length} bytes, is no JSON object or array"
-                ),
+                reason: format!("the line on descriptor 3, of {length} bytes, {reason}"),
             })
         }
     }
 }
 
-/// Starts the process and waits until it counts as started.
+/// Starts the process, waits until it counts as started, and passes over what it has written to
+/// descriptor 3 until then: nothing was asked yet.
 fn begin(
+    start: Start<'_>,
+    launch: &Launch,
+    until: Option<Instant>,
+    logs: &mut Logs<'_>,
+) -> Result<Conversation, StartError> {
+    let mut conversation = greet(start, launch, until, logs)?;
+    let unasked = conversation.take_unasked();
+    let unasked = unasked.map_err(|e| StartError::Run(Box::new(e)))?;
+    if !unasked.is_empty() {
+        note_unasked(&unasked, logs);
+    }
+    Ok(conversation)
+}
+
+fn note_unasked(lines: &[u8], logs: &mut Logs<'_>) {
+    let shown = String::from_utf8_lossy(lines.trim_ascii_end());
+    let shown: String = shown.chars().take(200).collect();
+    logs.note(format_args!(
+        "ignored {shown:?}, which the action wrote to descriptor 3 before it was asked"
+    ));
+}
+
+/// Starts the process and waits until it counts as started.
+fn greet(
     start: Start<'_>,
     launch: &Launch,
     until: Option<Instant>,
@@ -322,10 +353,7 @@ fn begin(
             (Ack::Good, _) => return Ok(conversation),
             (Ack::Bad { reason }, Greeting::Ack) => StartError::BadAck { reason },
             (Ack::Bad { .. }, Greeting::LivesFor(_)) => {
-                let shown = String::from_utf8_lossy(&line);
-                logs.note(format_args!(
-                    "ignored the line {shown:?}, which the action wrote before it was asked"
-                ));
+                note_unasked(&line, logs);
                 return Ok(conversation);
             }
         },
