@@ -338,12 +338,12 @@ fn read_meaning(fields: &[(String, Vec<u8>)], minor: u8) -> Result<Framing, Wron
         if name.eq_ignore_ascii_case("expect") && !value.eq_ignore_ascii_case(b"100-continue") {
             return Err(Wrong::Status(417));
         }
+        if name.eq_ignore_ascii_case("host") && !names_host(value) {
+            return Err(BAD);
+        }
     }
-    let hosts = all("host");
-    if hosts.len() > 1
-        || (hosts.is_empty() && minor == 1)
-        || !hosts.iter().all(|host| names_host(host))
-    {
+    let hosts = all("host").len();
+    if hosts > 1 || (hosts == 0 && minor == 1) {
         return Err(BAD);
     }
     if all("transfer-encoding").is_empty() {
