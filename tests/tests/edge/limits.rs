@@ -46,6 +46,40 @@ fn an_answer_that_is_taken_slowly_is_not_stuck() {
     assert_eq!(rest.expect("the rest"), left);
 }
 
+/// Nor is the one behind it, of which nothing can be taken before.
+#[test]
+fn an_answer_behind_one_that_is_taken_slowly_is_not_stuck() {
+    let mut proxy = Proxy::builder().arg("--idle-timeout").arg("3s").start();
+    proxy.init(LARGE);
+    let mut connection = proxy.connect();
+    rustix::net::sockopt::set_socket_recv_buffer_size(connection.stream(), 32 << 10)
+        .expect("a smaller buffer");
+    connection
+        .send(&request("POST", "/run", b"{}").repeat(2))
+        .expect("sent");
+    let length = 20_000_008;
+    let mut stream = connection.stream();
+    let mut take = |length: usize| {
+        let mut bytes = vec![0; length];
+        std::io::Read::read_exact(&mut stream, &mut bytes).expect("the answers go on");
+    };
+    take(length - (1 << 20));
+    // Both have been made.
+    proxy.logs();
+    proxy.logs();
+    // Twice the time, in which the kernel tells of no room.
+    for _ in 0..15 {
+        take(64 << 10);
+        thread::sleep(std::time::Duration::from_millis(400));
+    }
+    let mut rest = 0;
+    while rest < length {
+        let mut bytes = vec![0; 1 << 20];
+        rest += std::io::Read::read(&mut stream, &mut bytes).expect("the answers go on");
+        assert_ne!(bytes[0], 0, "the answers end at {rest}");
+    }
+}
+
 #[test]
 fn a_slow_action_is_no_stuck_connection() {
     let proxy = Proxy::builder().arg("--idle-timeout").arg("100ms").start();

@@ -115,16 +115,17 @@ impl Connection {
         }
     }
 
-    /// Bytes of a reply that the client's kernel has taken.
-    fn taken(&self, outgoing: &Outgoing) -> usize {
+    /// Bytes of a reply that the client's kernel has taken. Less than none while it takes those before.
+    fn taken(&self, outgoing: &Outgoing) -> isize {
         let waiting = self.socket.unacknowledged().unwrap_or_default();
-        outgoing.sent().saturating_sub(waiting)
+        // Both lie in memory, so neither is larger than what has a sign.
+        outgoing.sent().cast_signed() - waiting.cast_signed()
     }
 
     /// Notes a sign of life, where there is one since the last that was `noted`. Whether there is.
-    fn note_taken(&self, outgoing: &Outgoing, noted: &mut usize) -> bool {
+    fn note_taken(&self, outgoing: &Outgoing, noted: &mut isize) -> bool {
         let taken = self.taken(outgoing);
-        let is_alive = taken.saturating_sub(*noted) >= SIGN_OF_LIFE;
+        let is_alive = taken - *noted >= SIGN_OF_LIFE.cast_signed();
         if is_alive {
             *noted = taken;
             self.server.connections.note_moving(self.id);
