@@ -1,5 +1,6 @@
 //! Time and number: idle and stuck connections, too many of them.
 
+use actionproxy_tests::proxy::free_address;
 use actionproxy_tests::unread::Unread;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
@@ -115,6 +116,77 @@ fn above_the_most_connections_the_one_idle_longest_goes() {
     assert!(oldest.closed());
     open_gate(&gate);
     assert_eq!(working.answer().expect("an answer").status, 200);
+}
+
+#[test]
+fn where_all_are_at_work_one_more_is_told_so() {
+    let proxy = Proxy::builder().arg("--max-connections").arg("4").start();
+    let gate = init_gated(&proxy);
+    let mut working: Vec<_> = (0..4)
+        .map(|_| {
+            let mut connection = proxy.connect();
+            connection
+                .send(&request("POST", "/run", b"{}"))
+                .expect("sent");
+            connection
+        })
+        .collect();
+    let (told, mut connection) = eventually("all to be at work", || {
+        let mut connection = proxy.connect();
+        connection
+            .send(&request("GET", "/healthz", b""))
+            .expect("sent");
+        let answer = connection.answer().expect("an answer");
+        (answer.status != 200).then_some((answer, connection))
+    });
+    assert_eq!(told.status, 503, "{told:?}");
+    assert!(told.error().contains("Too many connections"), "{told:?}");
+    assert_eq!(told.header("connection"), Some("close"));
+    assert!(connection.is_at_its_end());
+    for connection in &mut working {
+        open_gate(&gate);
+        assert_eq!(connection.answer().expect("an answer").status, 200);
+    }
+}
+
+/// As README.md has it.
+#[test]
+fn of_1024_descriptors_most_are_left_for_connections() {
+    raise_descriptors();
+    let operator = free_address().port().to_string();
+    for (arguments, most) in [(&[][..], 955), (&["--operator-port", &operator], 891)] {
+        let under = ["sh", "-c", "ulimit -n 1024; exec \"$@\"", "sh"];
+        let builder = Proxy::builder().under(under);
+        let builder = arguments.iter().fold(builder, |b, word| b.arg(word));
+        let proxy = builder.start();
+        let open = || {
+            let mut connection = proxy.connect();
+            connection
+                .send(&request("GET", "/healthz", b""))
+                .expect("sent");
+            assert_eq!(connection.answer().expect("an answer").status, 200);
+            connection
+        };
+        let mut all: Vec<_> = (0..most).map(|_| open()).collect();
+        let is_open = |connection: &mut Connection| {
+            let sent = connection.send(&request("GET", "/healthz", b""));
+            sent.is_ok() && connection.answer().is_ok_and(|a| a.status == 200)
+        };
+        assert!(all.iter_mut().all(is_open), "{most}");
+        let _one_more = open();
+        let gone = all.iter_mut().map(is_open).filter(|is_open| !is_open);
+        assert_eq!(gone.count(), 1, "{most}");
+    }
+}
+
+/// This test and the proxy need a descriptor for each connection, more than most shells allow.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    rustix::process::setrlimit(Resource::Nofile, raised).expect("up to the hard limit");
 }
 
 #[test]
@@ -305,13 +377,7 @@ fn requests_whose_answers_are_not_read_do_not_pile_up() {
 
 #[test]
 fn a_thousand_idle_connections_are_all_served() {
-    // More than the limit that most shells set: this test and the proxy need a descriptor for each.
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    rustix::process::setrlimit(Resource::Nofile, raised).expect("up to the hard limit");
+    raise_descriptors();
     let proxy = Proxy::builder()
         .under(["sh", "-c", "ulimit -n 4096; exec \"$@\"", "sh"])
         .start();
