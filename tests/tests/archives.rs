@@ -129,7 +129,8 @@ PYTHON"#,
         ),
         (
             "link",
-            "failed to unpack `out`: it is a symlink to the absolute `/etc`",
+            "failed to unpack `out`: it is a symlink to the absolute `/etc`: one to what the archive \
+             holds has to be relative",
         ),
         ("fifo", "failed to unpack `pipe`: it is a fifo"),
     ] {

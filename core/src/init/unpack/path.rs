@@ -115,7 +115,11 @@ pub(super) fn check_target(target: &[u8], parent: &[u8]) -> Result<Target, Strin
     check_text(target, "target of the symlink")?;
     let shown = || String::from_utf8_lossy(target).escape_debug().to_string();
     if target[0] == b'/' {
-        return Err(format!("it is a symlink to the absolute `{}`", shown()));
+        return Err(format!(
+            "it is a symlink to the absolute `{}`: one to what the archive holds has to be relative \
+             (`ln -sr`); `tar -h`, or `zip` without `-y`, takes what it points to in its place",
+            shown()
+        ));
     }
     let mut depth = components(parent).count();
     let mut kind = Target::Plain;
