@@ -68,14 +68,17 @@ pub(crate) fn deadline(
     }
 }
 
+/// What a variable holds whose value in `env` is this.
+pub(crate) type Variable = fn(&RawValue) -> Option<String>;
+
 /// Reads an init body. The code keeps the body's buffer.
-pub(crate) fn init_request(mut body: Vec<u8>) -> Result<InitRequest, String> {
+pub(crate) fn init_request(mut body: Vec<u8>, variable: Variable) -> Result<InitRequest, String> {
     let message = match message::parse(&body)? {
         Body::Object(message) => message,
         Body::Other(found) => return Err(format!("The body: expected an object, found {found}.")),
     };
     let value = message.object("value")?.unwrap_or_default();
-    let (mut request, form) = init_fields(&value)?;
+    let (mut request, form) = init_fields(&value, variable)?;
     let Some(code) = code(&value)? else {
         return Ok(request);
     };
@@ -88,7 +91,7 @@ pub(crate) fn init_request(mut body: Vec<u8>) -> Result<InitRequest, String> {
 
 /// The init that an object within a larger message describes. The code is copied.
 pub(crate) fn init_request_from(value: &Fields<'_>) -> Result<InitRequest, String> {
-    let (mut request, form) = init_fields(value)?;
+    let (mut request, form) = init_fields(value, message::variable)?;
     request.code = value.string("code")?.map(|code| form(code.into()));
     Ok(request)
 }
@@ -97,7 +100,7 @@ pub(crate) fn init_request_from(value: &Fields<'_>) -> Result<InitRequest, Strin
 type Form = fn(Vec<u8>) -> Code;
 
 /// All fields but the code, and the form that it has.
-fn init_fields(value: &Fields<'_>) -> Result<(InitRequest, Form), String> {
+fn init_fields(value: &Fields<'_>, variable: Variable) -> Result<(InitRequest, Form), String> {
     let mut request = InitRequest {
         name: value.string("name")?,
         main: value.string("main")?,
@@ -106,7 +109,7 @@ fn init_fields(value: &Fields<'_>) -> Result<(InitRequest, Form), String> {
     };
     let binary = value.boolean("binary")?.unwrap_or(false);
     for (name, raw) in value.object("env")?.unwrap_or_default().iter() {
-        if let Some(value) = message::variable(raw) {
+        if let Some(value) = variable(raw) {
             request.env.set(name, value);
         }
     }

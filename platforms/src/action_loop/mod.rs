@@ -5,7 +5,8 @@
 //! process is asked.
 
 use actionproxy_core::{
-    Fault, Greeting, InitError, Outcome, RunError, RunRequest, StartError, VerifyError, When,
+    Fault, Greeting, InitError, Outcome, RawValue, RunError, RunRequest, StartError, VerifyError,
+    When,
 };
 
 use crate::invoker::{self, TooLate, init_request, init_text, keep_one_line, run_text, sentence};
@@ -49,7 +50,7 @@ impl Contract for ActionLoop {
     fn decode(&self, request: Request, moment: Moment) -> Result<Asked, Reply> {
         match request.purpose {
             Purpose::Init => {
-                let mut init = init_request(request.body).map_err(|text| {
+                let mut init = init_request(request.body, variable).map_err(|text| {
                     Answer::BadInit(format!("Error unmarshaling request: {text}"))
                 })?;
                 // Nothing that could be run, whatever it is called.
@@ -172,6 +173,11 @@ impl ActionLoop {
         }
         reply
     }
+}
+
+/// Strings as they are, everything else as JSON, null too.
+fn variable(raw: &RawValue) -> Option<String> {
+    message::variable(raw).or_else(|| Some(raw.get().to_owned()))
 }
 
 fn start_reason(error: &StartError) -> String {

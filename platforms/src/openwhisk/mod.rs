@@ -34,7 +34,9 @@ impl Contract for OpenWhisk {
     fn decode(&self, request: Request, moment: Moment) -> Result<Asked, Reply> {
         match request.purpose {
             Purpose::Init => Ok(Asked {
-                task: Task::Init(init_request(request.body).map_err(Answer::BadInit)?),
+                task: Task::Init(
+                    init_request(request.body, message::variable).map_err(Answer::BadInit)?,
+                ),
                 logged: Vec::new(),
                 context: Context::default(),
             }),

@@ -9,8 +9,8 @@ use actionproxy_tests::files::base64;
 use serde_json::json;
 
 use crate::{
-    ECHO, NO_RESULT, OK, WHO, actions, assert_answer, assert_error, assert_logs, assert_silent,
-    begin, builder, init, result, told,
+    Compiler, ECHO, NO_RESULT, OK, WHO, actions, assert_answer, assert_error, assert_logs,
+    assert_silent, begin, builder, init, result, told,
 };
 
 #[test]
@@ -146,10 +146,11 @@ fn the_environment_is_what_the_contract_says_and_no_more() {
         .env("__OW_API_HOST", "https://host/?a=b=c")
         .env("__OW_SHARED", "the proxy's")
         .env("OW_EXECUTION_ENV", "")
+        .env("OW_WAIT_FOR_ACK", "yes")
         .start();
     let scratch = crate::scratch(&proxy);
-    let code =
-        "#!/bin/bash\ntr '\\0' '\\n' < /proc/$$/environ | sort > $SCRATCH/seen\nread -r line\n";
+    let code = "#!/bin/bash\ntr '\\0' '\\n' < /proc/$$/environ | sort > $SCRATCH/seen\n\
+                echo '{\"ok\":true}' >&3\nread -r line\n";
     let answer = proxy.init_with(json!({"code": code, "env": {
         "SCRATCH": scratch,
         "TEXT": "a=b=c ü", "NUMBER": 1.50, "FLAG": true, "LIST": [1, 2], "OBJECT": {"a": 1},
@@ -166,6 +167,7 @@ fn the_environment_is_what_the_contract_says_and_no_more() {
     let expected = [
         ("FLAG", "true"),
         ("LIST", "[1,2]"),
+        ("NULL", "null"),
         ("NUMBER", "1.5"),
         ("OBJECT", "{\"a\":1}"),
         ("PATH", &path),
@@ -174,13 +176,16 @@ fn the_environment_is_what_the_contract_says_and_no_more() {
         ("__OW_API_HOST", "https://host/?a=b=c"),
         ("__OW_PROXY_VERSION", env!("CARGO_PKG_VERSION")),
         ("__OW_SHARED", "init's"),
+        ("__OW_WAIT_FOR_ACK", "yes"),
     ];
     assert_eq!(found, expected);
 }
 
 #[test]
 fn a_loop_in_c_has_stdin_stdout_stderr_and_descriptor_3_and_no_other() {
-    let mut proxy = builder().start();
+    // What is a program already is not for the compiler.
+    let compiler = Compiler::new("echo asked");
+    let mut proxy = builder().env("OW_COMPILER", compiler.path()).start();
     let source = proxy.scratch().join("loop.c");
     let program = proxy.scratch().join("loop");
     fs::write(
@@ -243,10 +248,12 @@ fn runs_at_once_are_answered_one_after_the_other_each_with_its_own() {
 #[test]
 fn another_init_takes_the_place_of_the_process_and_its_directory() {
     let proxy = builder().arg("--allow-reinit").start();
+    fs::create_dir(proxy.action_dir().join("6")).expect("the proxy's directory");
     begin(&proxy, WHO);
+    assert_eq!(actions(&proxy), ["6", "7"]);
     let first = result(&proxy, json!({}))["pid"].as_i64().expect("a pid");
     begin(&proxy, WHO);
-    assert_eq!(actions(&proxy), ["2"]);
+    assert_eq!(actions(&proxy), ["6", "8"]);
     assert_ne!(result(&proxy, json!({}))["pid"], first);
     assert!(!actionproxy_tests::census::is_alive(
         i32::try_from(first).expect("a pid")
@@ -255,6 +262,6 @@ fn another_init_takes_the_place_of_the_process_and_its_directory() {
     let second = result(&proxy, json!({}))["pid"].clone();
     let answer = init(&proxy, "#!/nowhere/interpreter\n");
     assert_error(&answer, 502, "cannot start action: command exited");
-    assert_eq!(actions(&proxy), ["2"]);
+    assert_eq!(actions(&proxy), ["6", "8"]);
     assert_eq!(result(&proxy, json!({}))["pid"], second);
 }
