@@ -144,6 +144,9 @@ fn what_a_compiler_prints_is_its_failure_and_so_is_an_exit_status_or_nothing_to_
         "{}",
         answer.error()
     );
+    // A name is looked for in PATH.
+    let proxy = builder().env("OW_COMPILER", "false").start();
+    assert_error(&init(&proxy, "a source"), 502, "exit status 1");
     // Without any, the source is what is started.
     let proxy = builder().start();
     assert_error(

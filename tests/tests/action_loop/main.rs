@@ -3,10 +3,13 @@
 
 mod compile;
 mod contract;
+mod deaths;
 mod end;
 mod health;
+mod leaving;
 mod logs;
 mod named;
+mod results;
 mod start;
 mod unruly;
 

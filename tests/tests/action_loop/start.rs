@@ -70,14 +70,14 @@ fn a_bad_ack_fails_the_init() {
 fn a_loop_that_never_acks_is_stopped_by_the_time_limit() {
     let proxy = builder()
         .env("OW_WAIT_FOR_ACK", "1")
-        .arg("--timeout=500ms")
+        .arg("--timeout=5s")
         .start();
     let code = acking("sleep 1000 & echo $! > $SCRATCH/child; echo $$ > $SCRATCH/pid; wait");
     let answer = init(&proxy, &code);
     assert_error(
         &answer,
         502,
-        "The initialization was stopped: it passed its time limit of 500 ms.",
+        "The initialization was stopped: it passed its time limit of 5000 ms.",
     );
     for name in ["pid", "child"] {
         assert!(!is_alive(told_pid(&proxy, name)));
@@ -123,6 +123,26 @@ fn a_line_before_the_first_question_is_no_answer() {
 }
 
 #[test]
+fn lines_behind_an_ack_are_no_answers() {
+    let lines = "printf '{\"ok\":true}\\n{\"stray\":1}\\n{\"stray\":2}\\n' >&3";
+    for (wait_for_ack, start_wait) in [("1", "--start-wait=0"), ("", "--start-wait=1h")] {
+        let mut proxy = builder()
+            .env("OW_WAIT_FOR_ACK", wait_for_ack)
+            .arg(start_wait)
+            .start();
+        begin(&proxy, &acking(lines));
+        for n in [7, 8] {
+            assert_eq!(result(&proxy, json!(n)), json!({"value": n}));
+        }
+        // It was not started again for that.
+        let logs = proxy.logs();
+        assert_eq!(logs.stdout, "starting\n");
+        assert!(logs.stderr.contains("stray"), "{}", logs.stderr);
+        assert_logs(&mut proxy, "", "");
+    }
+}
+
+#[test]
 fn the_reason_of_a_failed_init_goes_to_the_logs_where_that_is_asked_for() {
     let mut proxy = builder()
         .env("OW_LOG_INIT_ERROR", "1")
@@ -157,7 +177,7 @@ fn the_execution_environment_has_to_be_the_one_that_was_built_for() {
         .env("OW_EXECUTION_ENV", "my/env")
         .env("OW_COMPILER", compiler.path())
         .start();
-    let source = ECHO.trim_start_matches("#!/bin/bash\n");
+    let source = "while read -r line; do echo \"[\\\"$__OW_EXECUTION_ENV\\\"]\" >&3; done\n";
     let send = |writes: &str| proxy.init_with(json!({"code": source, "env": {"WRITES": writes}}));
     for other in ["", "my/other"] {
         let answer = send(other);
@@ -173,6 +193,7 @@ fn the_execution_environment_has_to_be_the_one_that_was_built_for() {
     assert!(said.contains("there is no "), "{said}");
     assert_eq!(actions(&proxy), [""; 0]);
     assert_answer(&send("my/env"), 200, OK);
+    assert_eq!(result(&proxy, json!({})), json!(["my/env"]));
 }
 
 #[test]
