@@ -104,7 +104,7 @@ fn a_signal_after_the_result_is_named_with_its_limit() {
 
 /// A proxy that takes files of the test for those of its control group. To have the kernel run out
 /// of memory would take a group, with a limit, of the machine's own.
-fn in_a_group(version: u8) -> Option<Proxy> {
+fn in_a_group(version: u8, flags: &[&str]) -> Option<Proxy> {
     if !are_here(&["unshare", "mount"]) {
         return None;
     }
@@ -132,8 +132,10 @@ fn in_a_group(version: u8) -> Option<Proxy> {
          mount --bind groups /proc/$$/cgroup && mount --bind mounts /proc/$$/mountinfo && \
          exec \"$@\""
     );
-    let proxy = Proxy::builder()
-        .under(["unshare", "-m", "sh", "-c", &shell, "sh"])
+    let builder = Proxy::builder().under(["unshare", "-m", "sh", "-c", &shell, "sh"]);
+    let proxy = flags
+        .iter()
+        .fold(builder, |builder, flag| builder.arg(flag))
         .start();
     assert!(fs::exists(proxy.scratch().join("counts")).expect("our own directory"));
     Some(proxy)
@@ -142,7 +144,7 @@ fn in_a_group(version: u8) -> Option<Proxy> {
 #[test]
 fn memory_that_ran_out_is_named_with_the_limit_and_only_then() {
     for version in [1, 2] {
-        let Some(mut proxy) = in_a_group(version) else {
+        let Some(mut proxy) = in_a_group(version, &[]) else {
             return;
         };
         proxy.init(
@@ -157,5 +159,32 @@ fn memory_that_ran_out_is_named_with_the_limit_and_only_then() {
             logs.stderr.contains("SIGKILL: memory did not run out"),
             "{version}: {logs:?}"
         );
+    }
+}
+
+#[test]
+fn a_process_of_many_activations_that_memory_ran_out_for_is_told_so_at_each_later_one() {
+    for version in [1, 2] {
+        let Some(mut proxy) = in_a_group(version, &["--action-loop"]) else {
+            return;
+        };
+        let code = "#!/bin/sh\nwhile read -r x; do\ncase $x in *out*) echo 'oom_kill 4' > $COUNTS; kill -KILL $$;; esac\n\
+                    echo '{}' >&3\ndone\n";
+        let counts = proxy.scratch().join("counts");
+        let env = json!({ "COUNTS": counts });
+        let answer = proxy.init_with(json!({ "code": code, "env": env }));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(proxy.run(json!({})).status, 200);
+        proxy.logs();
+        let said = "killed by SIGKILL: memory ran out, its cgroup's limit is 64 MiB, ";
+        for status in [400, 500, 500] {
+            let answer = proxy.run(json!({ "memory": "runs out" }));
+            assert_eq!(
+                (answer.status, answer.error().as_str()),
+                (status, "command exited")
+            );
+            let logs = proxy.logs();
+            assert!(logs.stderr.contains(said), "{version}: {logs:?}");
+        }
     }
 }
