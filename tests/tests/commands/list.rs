@@ -36,11 +36,11 @@ const FUZZ: RunBy = Nothing("it needs a nightly compiler");
 pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     (
         "docker run --rm -it -v \"$PWD:/src\" -w /src --entrypoint bash actionproxy/runtime-python",
-        File("tests/images/checks", "makes_virtualenv"),
+        File("tests/images/checks.d/runtimes.sh", "makes_virtualenv"),
     ),
     (
         "python3 -m venv virtualenv",
-        File("tests/images/checks", "python3 -m venv"),
+        File("tests/images/checks.d/runtimes.sh", "python3 -m venv"),
     ),
     (
         "virtualenv/bin/pip install",
@@ -66,7 +66,7 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     ),
     (
         "docker run --rm -p 8080:8080 my-runtime",
-        File("tests/images/checks", "passes its own test"),
+        File("tests/images/checks.d/runtimes.sh", "passes its own test"),
     ),
     (
         "docker run --rm -p 8080:8080 runtime-swift",
@@ -81,15 +81,15 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     ),
     (
         "docker run --rm IMAGE --help",
-        File("tests/images/checks", "docker run skeleton --help"),
+        File("tests/images/checks.d/images.sh", "docker run skeleton --help"),
     ),
     (
         "docker run --rm -v",
-        File("tests/images/checks", "docker run skeleton run FILE"),
+        File("tests/images/checks.d/images.sh", "docker run skeleton run FILE"),
     ),
     (
         "docker run --entrypoint",
-        File("tests/images/checks", "--entrypoint bash"),
+        File("tests/images/checks.d/images.sh", "--entrypoint bash"),
     ),
     ("docker logs", File("tests/images/launch", "docker logs")),
     ("docker stop", File("tests/images/launch", "docker stop")),

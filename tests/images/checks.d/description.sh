@@ -1,0 +1,24 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# What an image says of itself. Part of tests/images/checks.
+
+label_of() { config "$1" "{{ index .Config.Labels \"org.opencontainers.image.$2\" }}"; }
+# `docker image inspect` says <no value> of a label that is not there.
+has_label() { local seen; seen=$(label_of "$1" "$2"); echo "$seen"; [ -n "$seen" ] && [ "$seen" != "<no value>" ]; }
+revision=$(git -c safe.directory="$PWD" rev-parse HEAD)
+from_commit() { case $(label_of "$1" revision) in "$revision" | "$revision-modified") ;; *) label_of "$1" revision; return 1 ;; esac; }
+version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+# says_what_it_is IMAGE
+says_what_it_is() {
+    local image=$1 name
+    check "$image is for $platform" expect "$platform" config "$image" '{{ .Os }}/{{ .Architecture }}{{ if and .Variant (ne .Variant "v8") }}/{{ .Variant }}{{ end }}'
+    check "$image names its licence" expect Apache-2.0 label_of "$image" licenses
+    check "$image names its version" expect "$version" label_of "$image" version
+    check "$image names the commit it was built from" from_commit "$image"
+    for name in title description vendor created source url documentation; do
+        check "$image has the label $name" has_label "$image" $name
+    done
+    check "$image starts the proxy" expect '[/usr/local/bin/actionproxy][]' config "$image" '{{ .Config.Entrypoint }}{{ .Config.Cmd }}'
+    check "$image is stopped by TERM" expect SIGTERM config "$image" '{{ .Config.StopSignal }}'
+    check "$image exposes its port" expect 'map[8080/tcp:{}]' config "$image" '{{ .Config.ExposedPorts }}'
+    check "$image asks for its health without a shell" expect '[CMD /usr/local/bin/actionproxy health]' config "$image" '{{ .Config.Healthcheck.Test }}'
+}
