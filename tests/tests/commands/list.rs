@@ -36,15 +36,21 @@ const FUZZ: RunBy = Nothing("it needs a nightly compiler");
 pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     (
         "docker run --rm -it -v \"$PWD:/src\" -w /src --entrypoint bash actionproxy/runtime-python",
-        File("tests/images/checks.d/runtimes.sh", "makes_virtualenv"),
+        File("tests/images/checks.d/runtimes.sh", "virtualenv()"),
     ),
     (
         "python3 -m venv virtualenv",
-        File("tests/images/checks.d/runtimes.sh", "python3 -m venv"),
+        File(
+            "tests/images/checks.d/runtimes.sh",
+            "^(python3|virtualenv/bin/pip) ",
+        ),
     ),
     (
         "virtualenv/bin/pip install",
-        Nothing("it asks a package registry"),
+        File(
+            "tests/images/checks.d/runtimes.sh",
+            "^(python3|virtualenv/bin/pip) ",
+        ),
     ),
     (
         "zip -qry action.zip __main__.py virtualenv -x",
@@ -81,11 +87,17 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     ),
     (
         "docker run --rm IMAGE --help",
-        File("tests/images/checks.d/images.sh", "docker run skeleton --help"),
+        File(
+            "tests/images/checks.d/images.sh",
+            "docker run skeleton --help",
+        ),
     ),
     (
         "docker run --rm -v",
-        File("tests/images/checks.d/images.sh", "docker run skeleton run FILE"),
+        File(
+            "tests/images/checks.d/images.sh",
+            "docker run skeleton run FILE",
+        ),
     ),
     (
         "docker run --entrypoint",
@@ -250,6 +262,14 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
         File(".ci/architectures", "scripts/ground"),
     ),
     ("tests/images/run", ARCHITECTURES),
+    (
+        "tests/images/attested",
+        File("tests/images/run", "tests/images/attested"),
+    ),
+    (
+        "tests/images/oci",
+        File("tests/images/attested", "tests/images/oci"),
+    ),
     (
         "tests/images/checks",
         File("tests/images/run", "tests/images/checks"),
