@@ -22,7 +22,7 @@ variable "SOURCE" { default = "" }
 # The images that everything starts from, and what labels call the second.
 variable "RUST_IMAGE" { default = "docker.io/library/rust:1.95-trixie" }
 variable "DEBIAN_IMAGE" { default = "docker.io/library/debian:trixie-slim" }
-variable "BASE_NAME" { default = "docker.io/library/debian:trixie-slim" }
+variable "BASE_NAME" { default = DEBIAN_IMAGE }
 variable "BASE_DIGEST" { default = "" }
 
 group "default" {
@@ -122,8 +122,15 @@ target "runtime" {
     "org.opencontainers.image.licenses"    = "Apache-2.0"
     "org.opencontainers.image.vendor"      = "actionproxy"
     "org.opencontainers.image.version"     = VERSION
-    "org.opencontainers.image.revision"    = REVISION
+    "org.opencontainers.image.revision"    = REVISION != "" ? REVISION : "unknown"
     "org.opencontainers.image.base.name"   = BASE_NAME
   }
   tags = ["${REGISTRY}/runtime-${language}:${TAG}"]
+}
+
+# What lists the contents of the others, for `scripts/images`: on the machine that builds.
+target "sbom-generator" {
+  context    = "scripts/sbom-generator"
+  contexts   = { "actionproxy/skeleton" = "target:skeleton" }
+  args       = { SOURCE_DATE_EPOCH = SOURCE_DATE_EPOCH != "" ? SOURCE_DATE_EPOCH : null }
 }
