@@ -41,12 +41,15 @@ made_of_any() {
     return 1
 }
 
-# base_archive ARCH: Debian's minimal system for it, kept as a compressed archive.
+# base_archive ARCH: Debian's minimal system for it, kept as a compressed archive, and made again when how
+# it is made changes.
 base_archive() {
-    local archive=$CACHE/bases/$1.tar.gz suite started=$SECONDS
-    [ ! -s "$archive" ] || return 0
+    local archive=$CACHE/bases/$1.tar.gz suite stamp started=$SECONDS
+    stamp="$BASE_SUITES $(declare -f bootstrap | sha256sum | cut -c -16)"
+    if [ -s "$archive" ] && [ "$(cat "$CACHE/bases/$1.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
     suite=$(retry made_of_any "$1" "$CACHE/bases/$1.new.tar.gz") || { say "no Debian release of $BASE_SUITES is whole on the mirror for $1"; return 1; }
     mv "$CACHE/bases/$1.new.tar.gz" "$archive"
+    echo "$stamp" >"$CACHE/bases/$1.stamp"
     say "made a base of Debian $suite for $1 in $((SECONDS - started)) s"
 }
 

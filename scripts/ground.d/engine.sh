@@ -93,5 +93,5 @@ print_environment() {
     [ "$(cat "$RUN/kind" 2>/dev/null)" = own ] || return 0
     own_engine_environment
     printf 'export %s=%q\n' DOCKER_HOST "$DOCKER_HOST" DOCKER_CONFIG "$DOCKER_CONFIG" PATH "$PATH" \
-        RUST_IMAGE $RUST_BASE DEBIAN_IMAGE $DEBIAN_BASE
+        RUST_IMAGE $RUST_BASE DEBIAN_IMAGE $DEBIAN_BASE BASE_NAME localhost/$DEBIAN_BASE
 }

@@ -12,10 +12,12 @@ bootstrap() {
     rm -rf "$target"
     # A mirror may lag behind by more than a release file's validity. check/qemu is skipped because
     # it looks for emulators by the names of Debian's own packages and knows no architecture newer
-    # than mmdebstrap; `emulation` has seen to it that the kernel runs this one, in any root.
+    # than mmdebstrap; `emulation` has seen to it that the kernel runs this one, in any root. Licences
+    # stay, as in Debian's slim images: what is made of this is passed on.
     quietly timeout 1800 mmdebstrap --skip=check/qemu --variant=minbase --architectures="$architecture" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "5"' \
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/bin/*lto-dump*' --dpkgopt='path-exclude=*/lto1' \
         "${options[@]}" "$suite" "$target" "$(mirror)"
