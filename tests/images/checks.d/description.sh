@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154
 # What an image says of itself. Part of tests/images/checks.
 
 label_of() { config "$1" "{{ index .Config.Labels \"org.opencontainers.image.$2\" }}"; }
@@ -7,6 +7,37 @@ has_label() { local seen; seen=$(label_of "$1" "$2"); echo "$seen"; [ -n "$seen"
 revision=$(git -c safe.directory="$PWD" rev-parse HEAD)
 from_commit() { case $(label_of "$1" revision) in "$revision" | "$revision-modified") ;; *) label_of "$1" revision; return 1 ;; esac; }
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+# The base that is named has the digest that is told, and its layers are the first of the image.
+stands_on_its_base() {
+    local base digest first all
+    digest=$(label_of "$1" base.digest)
+    case $(label_of "$1" base.name) in
+        # In no registry: what only this engine has.
+        localhost/*)
+            base=$debian
+            expect "$digest" docker image inspect --format '{{ .Id }}' "$base" || return 1
+            ;;
+        *)
+            base=$(label_of "$1" base.name)
+            base=${base%@*}@$digest
+            docker pull --quiet --platform "$platform" "$base" || return 1
+            ;;
+    esac
+    first=$(docker image inspect --platform "$platform" --format '{{ join .RootFS.Layers " " }}' "$base") || return 1
+    all=$(config "$1" '{{ join .RootFS.Layers " " }}')
+    case $all in "$first "*) ;; *) printf '%s has    %s\n%s has %s\n' "$1" "$all" "$base" "$first"; return 1 ;; esac
+}
+# Of all that is in it: Debian's packages have theirs beside them, what is linked into the proxy in /licenses.
+without_a_licence() {
+    once --entrypoint sh "$images/$1:$tag" -euc '
+        for package in $(dpkg-query --show --showformat "\${Package} "); do
+            [ -s "/usr/share/doc/$package/copyright" ] || echo "$package"
+        done
+        for file in LICENSE THIRD-PARTY sbom.cdx.json; do [ -s "/licenses/$file" ] || echo "$file"; done'
+}
+has_all_licences() {
+    check "$1 has the licences of all that is in it" expect '' without_a_licence "$1"
+}
 # says_what_it_is IMAGE
 says_what_it_is() {
     local image=$1 name

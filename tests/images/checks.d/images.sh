@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154
 # The images themselves: proxy, skeleton and what stands on it. Part of tests/images/checks.
 
 images_of_arch=(proxy)
@@ -16,13 +16,24 @@ check "proxy runs the stub without a shell" expect '{"error":"This is a stub act
 check "health says yes" in_container /usr/local/bin/actionproxy health
 unhealthy() { ! docker exec --env PORT=9 "$id" /usr/local/bin/actionproxy health; }
 check "health says no where nobody answers" unhealthy
-bill() { docker cp --quiet "$id:/licenses/sbom.cdx.json" "$scratch/sbom" && python3 -c '
+bill() { docker cp --quiet "$id:/licenses/" "$scratch/" && python3 -c '
 import json, sys
-names = {part["name"] for part in json.load(open(sys.argv[1]))["components"]}
-assert {"may", "serde_json", "zip", "rust-std"} <= names and {"musl", "glibc"} & names, names' "$scratch/sbom"; }
-check "proxy lists what is linked into it" bill
-# help IMAGE: what the image's own program prints.
-help() { once "$images/$1:$tag" --help | grep -- '--action-dir'; }
+parts = json.load(open(sys.argv[1] + "/sbom.cdx.json"))["components"]
+names = {part["name"] for part in parts}
+assert {"may", "serde_json", "zip", "rust-std"} <= names and {"musl", "glibc"} & names, names
+text = open(sys.argv[1] + "/THIRD-PARTY").read()
+missing = [part for part in parts if part["name"] + " " + part["version"] + " (" not in text]
+assert not missing, missing
+assert text.count("Permission is hereby granted") > 10, text' "$scratch/licenses"; }
+check "proxy lists what is linked into it, and has its licences" bill
+# Whoever builds may have a variable that is empty.
+without_a_revision() {
+    local name=actionproxy-test/no-revision-$arch
+    REVISION='' docker buildx bake --load --provenance=false --set "*.platform=$platform" \
+        --set "proxy.tags=$name" --set "proxy.labels.${label%%=*}=${label#*=}" proxy || return 1
+    expect unknown docker image inspect --platform "$platform" --format '{{ index .Config.Labels "org.opencontainers.image.revision" }}' "$name"
+}
+check "a revision is never empty" without_a_revision
 check "docker run proxy --help" help proxy
 
 [ "$kinds" = all ] || return 0
@@ -38,9 +49,10 @@ run_file() {
 check "docker run skeleton run FILE" expect '{"given": {"n": 1}}' run_file
 run_own() { once "$images/example-c:$tag" run /action/exec '{"name": "file"}' 2>/dev/null | grep -q 'Hello, file!'; }
 check "docker run example-c run its own executable" run_own
-check "skeleton names its base image" has_label skeleton base.name
-check "skeleton has the digest of its base image" has_label skeleton base.digest
-check "the libraries' licences are in skeleton too" once --entrypoint cat "$images/skeleton:$tag" /licenses/THIRD-PARTY
+for image in skeleton example-c; do
+    check "$image stands on the base image that its labels tell" stands_on_its_base $image
+    has_all_licences $image
+done
 
 # ---- example-c ----------------------------------------------------------------------------------
 check "example-c starts" start "$images/example-c:$tag"
@@ -49,6 +61,18 @@ check "example-c runs a C program of this architecture" \
     expect "{\"greeting\": \"Hello, OpenWhisk!\", \"machine\": \"$machine\", \"byte_order\": \"$order\", \"bits\": $bits}" \
     post /run '{"value":{"name":"OpenWhisk"}}'
 docker cp --quiet "$id:/action/exec" "$scratch/exec" >/dev/null
+# Its action is a static program: the file of it that `proxy` is given.
+run_static() {
+    id=$(docker create --platform "$platform" --label "$label" "$images/proxy:$tag" run /try '{"name": "file"}') || return 1
+    docker cp --quiet "$scratch/exec" "$id:/try" && docker start --attach "$id" | grep 'Hello, file!'
+}
+check "docker run proxy run FILE" run_static
+# What the image brings needs no place for the action.
+brought() {
+    start "$images/example-c:$tag" --user 1000680000:0 --read-only --cap-drop ALL --security-opt no-new-privileges || return 1
+    expect OK post /init '{"value":{}}' && post /run '{"value":{"name":"user"}}' | grep 'Hello, user!'
+}
+check "example-c works as any user on a root that is read-only" brought
 
 # ---- the same program, sent as an archive, to both other images ---------------------------------
 mkdir -p "$scratch/zip/lib" "$scratch/body"
@@ -162,7 +186,7 @@ check "docker stop lets a run end, and its answer arrives" draining
 sentinel='XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX'
 logs() { docker logs "$id" 2>/dev/null; }
 check "docker logs hold its lines and the sentinel" expect "$(printf 'started\n%s' $sentinel)" logs
-errors() { docker logs "$id" 2>&1 >/dev/null | grep -c $sentinel; }
+errors() { docker logs "$id" 2>&1 >/dev/null | grep -c "$sentinel"; }
 check "docker logs hold one sentinel on stderr" expect 1 errors
 
 healthy() { [ "$(docker inspect --format '{{ .State.Health.Status }}' "$id")" = healthy ]; }
