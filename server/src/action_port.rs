@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use actionproxy_platforms::{self as platforms, Contract, Endpoint, Purpose};
 
-use crate::http::{Exchange, Framing, Head, Refusal, Reply, Request, Route, Server, Service};
+use crate::http::{
+    Exchange, Framing, Head, Listener, Refusal, Reply, Request, Route, Server, Service,
+};
+use crate::process;
 use crate::workers::{ReplyTo, Source, Workers};
 
 /// The service of the action's port.
@@ -77,6 +80,12 @@ impl Service for ActionPort {
             body,
         };
         self.workers.submit(request, Box::new(Replying(exchange)));
+    }
+
+    fn lose(&self, listener: &Listener) {
+        process::end_in_order(&format!(
+            "nobody can connect to {listener} any more: it was shut down"
+        ));
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Server {
     is_paused: AtomicBool,
     /// From now on each reply is the last of its connection.
     is_closing: AtomicBool,
+    /// A listener listens no more.
+    is_lost: AtomicBool,
     exchanges: Mutex<usize>,
     exchanged: Condvar,
 }
@@ -84,6 +86,7 @@ impl Server {
             watch,
             is_paused: AtomicBool::new(true),
             is_closing: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
             exchanges: Mutex::new(0),
             exchanged: Condvar::new(),
         });
@@ -139,6 +142,11 @@ impl Server {
             }
             thread::sleep(MOMENT);
         }
+    }
+
+    /// Whether it has had to tell its service of a listener that listens no more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::SeqCst)
     }
 
     /// How many connections are open.
@@ -292,6 +300,8 @@ impl Server {
                 }
                 return;
             }
+            // It listens no more, and would be ready for ever.
+            Err(Errno::INVAL) => return self.lose(listener),
             Err(_) => return,
         };
         let entrance = self.connections.make_room();
@@ -307,6 +317,13 @@ impl Server {
                 Hands::Passing | Hands::Own => coroutine::pause(),
                 Hands::Patient { .. } => thread::sleep(MOMENT),
             }
+        }
+    }
+
+    fn lose(&self, listener: &Listener) {
+        self.watch.forget(listener);
+        if !self.is_lost.swap(true, Ordering::SeqCst) {
+            self.service.lose(listener);
         }
     }
 

@@ -140,6 +140,11 @@ impl Watch {
         epoll::modify(&self.events, socket, data(id), flags).is_ok()
     }
 
+    /// Nothing is told of `listener` any more.
+    pub(super) fn forget(&self, listener: &Listener) {
+        let _ = epoll::delete(&self.events, listener);
+    }
+
     /// From now on connections that wait at `listeners` are told, or are not.
     pub(super) fn listen(&self, listeners: &[Listener], whether: Listening) {
         let flags = match whether {

@@ -22,6 +22,7 @@ use rustix::process::Resource;
 
 use crate::http::{self, Exchange, Head, Limits, Listener, Refusal, Reply, Route, Server, Service};
 use crate::metrics::{Metrics, Present};
+use crate::process;
 use crate::workers::Workers;
 use library::Library;
 
@@ -195,5 +196,11 @@ impl Service for Port {
             // Without a thread that takes it, the exchange says that it failed.
             let _ = ask.send(Question { path, exchange });
         }
+    }
+
+    fn lose(&self, listener: &Listener) {
+        process::end_in_order(&format!(
+            "nobody can connect to {listener} any more: it was shut down"
+        ));
     }
 }

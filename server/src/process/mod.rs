@@ -22,8 +22,8 @@ pub use memory::return_memory;
 pub(crate) use own_dir::OwnDir;
 pub(crate) use panics::quietly;
 pub use panics::report_panics_in_a_line;
-pub(crate) use signals::let_signals_in;
 pub use signals::survive_limits;
+pub(crate) use signals::{end_in_order, let_signals_in};
 
 /// The program's name, as messages begin with it.
 pub fn name() -> String {

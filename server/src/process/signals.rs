@@ -1,9 +1,11 @@
 //! Signals that the proxy takes otherwise than a program does by default. Actions start with every
 //! signal at its default, whatever is set here.
 
-use std::io;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::ptr;
+
+use rustix::process::{Signal, getpid, kill_process};
 
 /// Unblocks every signal: a mask that the proxy was started with would keep it deaf to TERM and to
 /// the end of orphans. To be called before there is another thread, which inherits it.
@@ -20,6 +22,12 @@ pub(crate) fn let_signals_in() -> io::Result<()> {
         0 => Ok(()),
         code => Err(io::Error::from_raw_os_error(code)),
     }
+}
+
+/// Says why this process cannot go on, and has it end as TERM does.
+pub(crate) fn end_in_order(why: &str) {
+    let _ = io::stderr().write_all(format!("{}: {why}\n", super::name()).as_bytes());
+    let _ = kill_process(getpid(), Signal::TERM);
 }
 
 /// Has the kernel report a limit by an error and not by a signal that ends the program: of the size

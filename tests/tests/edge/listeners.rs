@@ -55,7 +55,10 @@ fn exchange(mut connection: Connection) {
 /// One line on stderr, status 2.
 pub(super) fn assert_refused(command: &mut Command, said: &str) {
     let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut proxy = Started(command.spawn().expect("it starts"));
+    assert_ends(Started(command.spawn().expect("it starts")), said);
+}
+
+fn assert_ends(mut proxy: Started, said: &str) {
     let status = eventually("the proxy to end", || {
         proxy.0.try_wait().expect("our child")
     });
@@ -138,6 +141,25 @@ fn what_was_handed_over_and_is_no_listener_is_refused() {
         &mut handing_over(connection.into(), "$$", dir.path()),
         "descriptor 3",
     );
+}
+
+/// By another process that has it too, which a listener that was handed over may have.
+#[test]
+fn a_proxy_whose_listener_is_shut_down_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let ours = listener.try_clone().expect("a copy");
+    let mut command = handing_over(listener.into(), "$$", dir.path());
+    // Of a port that was given it says nothing.
+    let command = command.env("PORT", "1").stdout(Stdio::null());
+    let proxy = command.stderr(Stdio::piped()).spawn();
+    let proxy = Started(proxy.expect("it starts"));
+    let mut kept = Connection::open(address).expect("it is taken");
+    kept.send(&request("GET", "/healthz", b"")).expect("sent");
+    assert_eq!(kept.answer().expect("an answer").status, 200);
+    rustix::net::shutdown(&ours, rustix::net::Shutdown::Both).expect("a listener");
+    assert_ends(proxy, "nobody can connect to descriptor 3 any more");
 }
 
 #[test]
