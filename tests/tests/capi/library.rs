@@ -45,6 +45,28 @@ fn the_files_are_where_they_are_looked_for() {
 }
 
 #[test]
+fn what_is_unpacked_elsewhere_is_found_by_pkg_config() {
+    if !tools_are_here() {
+        return;
+    }
+    let installed = installed();
+    let words = succeeded(
+        Command::new("pkg-config")
+            .args(["--define-prefix", "--cflags", "--libs", "actionproxy"])
+            .env("PKG_CONFIG_PATH", installed.libdir().join("pkgconfig")),
+    );
+    for option in [
+        format!("-I{}", installed.include().display()),
+        format!("-L{}", installed.libdir().display()),
+    ] {
+        assert!(
+            words.split_whitespace().any(|word| word == option),
+            "{option}: {words}"
+        );
+    }
+}
+
+#[test]
 fn an_unknown_argument_of_the_script_is_refused() {
     let output = Command::new("invokers/capi/install")
         .arg("--prefer")
