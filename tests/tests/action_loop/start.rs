@@ -7,8 +7,8 @@ use actionproxy_tests::eventually;
 use serde_json::json;
 
 use crate::{
-    Compiler, ECHO, OK, actions, assert_answer, assert_error, assert_logs, assert_silent, begin,
-    builder, init, result, told_pid,
+    Compiler, OK, actions, assert_answer, assert_error, assert_logs, assert_silent, begin, builder,
+    init, result, told_pid,
 };
 
 const NOT_BUILT_SEE_LOGS: &str =
@@ -124,7 +124,8 @@ fn a_line_before_the_first_question_is_no_answer() {
 
 #[test]
 fn lines_behind_an_ack_are_no_answers() {
-    let lines = "printf '{\"ok\":true}\\n{\"stray\":1}\\n{\"stray\":2}\\n' >&3";
+    // In one write: a line that comes later has the process started anew.
+    let lines = "printf '{\"ok\":true}\\n{\"stray\":1}\\n{\"stray\":2}\\n' > $SCRATCH/lines; cat $SCRATCH/lines >&3";
     for (wait_for_ack, start_wait) in [("1", "--start-wait=0"), ("", "--start-wait=1h")] {
         let mut proxy = builder()
             .env("OW_WAIT_FOR_ACK", wait_for_ack)
