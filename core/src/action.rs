@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::config::{Config, InstanceKind, Reinit, VerifyPolicy};
 use crate::error::{InitError, RunError, VerifyError};
 use crate::init::install::{self, record, sync};
+use crate::init::place;
 use crate::init::readable;
 use crate::init::stub;
 use crate::init::verify::{Executable, Recorded};
@@ -92,7 +93,7 @@ impl Action {
     /// # Errors
     /// [`InitError::Io`] where the directory cannot be used.
     pub fn open(config: Config, runner: impl ActionRunner + 'static) -> Result<Self, InitError> {
-        let config = config.with_absolute_dir()?;
+        let config = place::absolute(config)?;
         sync::make_dir(config.durability, &config.action_dir)?;
         let confined = confine(&config)?;
         if let InstanceKind::Resident(_) = config.instance {
@@ -140,7 +141,7 @@ impl Action {
         config: Config,
         runner: impl ActionRunner + 'static,
     ) -> Result<Self, InitError> {
-        let config = config.with_absolute_dir()?;
+        let config = place::absolute(config)?;
         let confined = Confined::prepare(&config.confinement, &config.action_dir, Private::None)
             .map_err(InitError::Confinement)?;
         Ok(Self::found(config, runner, confined))

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::confinement::Confinement;
-use crate::error::InitError;
 use crate::init::stub::Stub;
 use crate::run::env::Environment;
 
@@ -73,13 +72,6 @@ impl Config {
             action_dir: action_dir.into(),
             ..Config::default()
         }
-    }
-
-    /// The same, its action directory absolute: what lies in it is run from elsewhere.
-    pub(crate) fn with_absolute_dir(mut self) -> Result<Self, InitError> {
-        self.action_dir = std::path::absolute(&self.action_dir)
-            .map_err(InitError::io("find the directory", &self.action_dir))?;
-        Ok(self)
     }
 
     /// The full path of the executable.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::{Config, InstanceKind};
 use crate::error::InitError;
 use crate::init::decode;
-use crate::init::place::Paths;
+use crate::init::place::{self, Paths};
 use crate::init::unpack::unpack;
 use crate::init::verify::Executable;
 use crate::message::{InitRequest, Received, RunRequest};
@@ -64,7 +64,7 @@ impl Rehearsal {
     /// # Errors
     /// [`InitError`], as an init has it.
     pub fn new(config: Config, mut request: InitRequest) -> Result<Self, InitError> {
-        let config = config.with_absolute_dir()?;
+        let config = place::absolute(config)?;
         let paths = Paths::in_dir(&config.action_dir, &config);
         for dir in [&paths.received, &paths.built] {
             std::fs::create_dir_all(dir).map_err(InitError::io("create", dir))?;

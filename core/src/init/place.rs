@@ -19,6 +19,13 @@ const BUILT: &str = "bin";
 /// The name of a program in either.
 const PROGRAM: &str = "exec";
 
+/// The same configuration, its action directory absolute: what lies in it is run from elsewhere.
+pub(crate) fn absolute(mut config: Config) -> Result<Config, InitError> {
+    config.action_dir = std::path::absolute(&config.action_dir)
+        .map_err(InitError::io("find the directory", &config.action_dir))?;
+    Ok(config)
+}
+
 /// A directory to prepare an action in.
 pub(crate) enum Place {
     Staged(Stage),
