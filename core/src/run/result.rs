@@ -210,21 +210,16 @@ pub struct BadLine {
 }
 
 impl Candidate {
-    /// As [`check`], with a reason that takes into account what stood before the line.
+    /// As [`check`]; the reason is a sentence, and takes into account what stood before the line.
     ///
     /// # Errors
     /// [`BadLine`], with the line given back.
     pub fn check(self) -> Result<Vec<u8>, BadLine> {
-        let Candidate { mut line, earlier } = self;
-        let Some(result) = value(&line) else {
-            let reason = explain::explain(&line, &earlier);
-            return Err(BadLine { line, reason });
-        };
-        let start = result.as_ptr() as usize - line.as_ptr() as usize;
-        let end = start + result.len();
-        line.truncate(end);
-        line.drain(..start);
-        Ok(line)
+        let Candidate { line, earlier } = self;
+        taken(line).map_err(|line| BadLine {
+            reason: explain::explain(&line, &earlier),
+            line,
+        })
     }
 }
 
@@ -232,10 +227,24 @@ impl Candidate {
 /// bytes between stay as they are: key order, number formats, escapes.
 ///
 /// # Errors
-/// [`BadLine`], with the line given back.
+/// [`BadLine`], with the line given back. The reason goes behind what the line is called.
 pub fn check(line: Vec<u8>) -> Result<Vec<u8>, BadLine> {
-    let earlier = Earlier::default();
-    Candidate { line, earlier }.check()
+    taken(line).map_err(|line| BadLine {
+        reason: explain::predicate(&line, &Earlier::default()),
+        line,
+    })
+}
+
+/// The object or array that `line` is, or the line.
+fn taken(mut line: Vec<u8>) -> Result<Vec<u8>, Vec<u8>> {
+    let Some(result) = value(&line) else {
+        return Err(line);
+    };
+    let start = result.as_ptr() as usize - line.as_ptr() as usize;
+    let end = start + result.len();
+    line.truncate(end);
+    line.drain(..start);
+    Ok(line)
 }
 
 /// The object or array that `line` is, without the white space around it, if it is one.

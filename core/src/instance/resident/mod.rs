@@ -280,10 +280,7 @@ fn answer(line: Vec<u8>, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
             if !bad.line.ends_with(b"\n") {
                 logs.write(Stream::Stderr, b"\n");
             }
-            let length = bad.line.len();
-            // What is odd about it is said of a last line of stdout.
-            let reason = bad.reason.strip_prefix("the last line of stdout ");
-            let reason = reason.unwrap_or("is no JSON object or array");
+            let (length, reason) = (bad.line.len(), bad.reason);
             Err(RunError::BadLine {
                 reason: format!("the line on descriptor 3, of {length} bytes, {reason}"),
             })

@@ -10,20 +10,26 @@ use super::{trim, value};
 use problem::Problem;
 use show::{control, grouped, shown};
 
-const NO_VALUE: &str = "the last line of stdout is no JSON object or array";
-const NOT_VALID: &str = "the last line of stdout is not valid JSON";
+const NO_VALUE: &str = "is no JSON object or array";
+const NOT_VALID: &str = "is not valid JSON";
 
-/// Says why `line`, which may end in a newline, is no result. `earlier` stood before it.
+/// Says why `line`, the last of stdout, is no result. It may end in a newline; `earlier` stood before
+/// it.
 pub(super) fn explain(line: &[u8], earlier: &Earlier) -> String {
+    match earlier.total() + line.len() as u64 {
+        0 => "stdout is empty; expected a JSON object or array as its last line".to_owned(),
+        _ => format!("the last line of stdout {}", predicate(line, earlier)),
+    }
+}
+
+/// The same of any line, without saying which.
+pub(super) fn predicate(line: &[u8], earlier: &Earlier) -> String {
     let text = trim(line);
     if text.is_empty() {
-        return match earlier.total() + line.len() as u64 {
-            0 => "stdout is empty; expected a JSON object or array as its last line".to_owned(),
-            _ => format!(
-                "the last line of stdout is empty; expected a JSON object or array{}",
-                after_result(earlier)
-            ),
-        };
+        return format!(
+            "is empty; expected a JSON object or array{}",
+            after_result(earlier)
+        );
     }
     let begins_as_value = matches!(text, [b'{' | b'[', ..]);
     let verdict = if begins_as_value { NOT_VALID } else { NO_VALUE };
@@ -47,14 +53,15 @@ pub(super) fn explain(line: &[u8], earlier: &Earlier) -> String {
     format!("{NO_VALUE}: {words}{}", after_result(earlier))
 }
 
-/// The same for a line so long that only its first bytes are known.
+/// As [`explain`], of a line so long that only its first bytes are known.
 pub(super) fn explain_long(head: &[u8], length: u64) -> String {
     let text = head.trim_ascii_start();
     let words = encoding(text).unwrap_or_else(|| match text {
         [] => "it begins with white space".to_owned(),
         text => format!("it begins with {}", shown(text)),
     });
-    format!("{NO_VALUE}: {words}, and has {} bytes", grouped(length))
+    let length = grouped(length);
+    format!("the last line of stdout {NO_VALUE}: {words}, and has {length} bytes")
 }
 
 impl std::fmt::Display for Start {
