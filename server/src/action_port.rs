@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use actionproxy_platforms::{self as platforms, Contract, Endpoint, Purpose};
 
-use crate::http::{
-    Exchange, Framing, Head, Listener, Refusal, Reply, Request, Route, Server, Service,
-};
+use crate::http::{Exchange, Framing, Head, Refusal, Reply, Request, Route, Server, Service};
 use crate::process;
 use crate::workers::{ReplyTo, Source, Workers};
 
@@ -82,10 +80,8 @@ impl Service for ActionPort {
         self.workers.submit(request, Box::new(Replying(exchange)));
     }
 
-    fn lose(&self, listener: &Listener) {
-        process::end_in_order(&format!(
-            "nobody can connect to {listener} any more: it was shut down"
-        ));
+    fn fail(&self, why: &str) {
+        process::end_in_order(why);
     }
 }
 

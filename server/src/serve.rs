@@ -102,7 +102,7 @@ pub(crate) fn serve(
     drop(own_dir);
     let status = match (first, second) {
         (_, Woken::Signal(signal)) => 128 + signal,
-        _ if servers.iter().any(|server| server.is_lost()) => 2,
+        _ if servers.iter().any(|server| server.has_failed()) => 2,
         _ => 0,
     };
     // Not a return: the threads have no end, and no reason to be waited for.

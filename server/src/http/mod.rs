@@ -71,7 +71,6 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// Takes a request. The reply may be given later, from any thread.
     fn serve(&self, route: usize, request: Request, exchange: Exchange);
 
-    /// Nobody can connect to `listener` any more: another process that has its socket too has shut it
-    /// down.
-    fn lose(&self, listener: &Listener);
+    /// The server cannot go on. Told once.
+    fn fail(&self, why: &str);
 }

@@ -52,8 +52,8 @@ pub(crate) struct Server {
     is_paused: AtomicBool,
     /// From now on each reply is the last of its connection.
     is_closing: AtomicBool,
-    /// A listener listens no more.
-    is_lost: AtomicBool,
+    /// Its service has been told that it cannot go on.
+    has_failed: AtomicBool,
     exchanges: Mutex<usize>,
     exchanged: Condvar,
 }
@@ -86,7 +86,7 @@ impl Server {
             watch,
             is_paused: AtomicBool::new(true),
             is_closing: AtomicBool::new(false),
-            is_lost: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             exchanges: Mutex::new(0),
             exchanged: Condvar::new(),
         });
@@ -144,9 +144,9 @@ impl Server {
         }
     }
 
-    /// Whether it has had to tell its service of a listener that listens no more.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.is_lost.load(Ordering::SeqCst)
+    /// Whether it has told its service that it cannot go on.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
     }
 
     /// How many connections are open.
@@ -300,7 +300,7 @@ impl Server {
                 }
                 return;
             }
-            // It listens no more, and would be ready for ever.
+            // Another process that has the socket too has shut it down. It would be ready for ever.
             Err(Errno::INVAL) => return self.lose(listener),
             Err(_) => return,
         };
@@ -322,8 +322,9 @@ impl Server {
 
     fn lose(&self, listener: &Listener) {
         self.watch.forget(listener);
-        if !self.is_lost.swap(true, Ordering::SeqCst) {
-            self.service.lose(listener);
+        if !self.has_failed.swap(true, Ordering::SeqCst) {
+            let why = format!("nobody can connect to {listener} any more: it was shut down");
+            self.service.fail(&why);
         }
     }
 

@@ -198,9 +198,7 @@ impl Service for Port {
         }
     }
 
-    fn lose(&self, listener: &Listener) {
-        process::end_in_order(&format!(
-            "nobody can connect to {listener} any more: it was shut down"
-        ));
+    fn fail(&self, why: &str) {
+        process::end_in_order(why);
     }
 }
