@@ -5,6 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The root of this repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 /// Runs a shell script in a directory; it must succeed. What it printed.
 pub fn shell(directory: &Path, script: &str, variables: &[(&str, &str)]) -> String {
     let output = Command::new("bash")

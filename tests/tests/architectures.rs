@@ -2,22 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use actionproxy_tests::files::repository;
 
 fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// What a line of shell prints that has read the list.
 fn shell(line: &str) -> Vec<String> {
     let output = Command::new("sh")
         .args(["-euc", &format!(". scripts/architectures.sh; {line}")])
-        .current_dir(root())
+        .current_dir(repository())
         .output()
         .expect("sh runs");
     assert!(output.status.success(), "{line}: {output:?}");
@@ -163,7 +160,7 @@ fn names_of_platforms_lead_back() {
 fn an_unknown_architecture_is_named_with_what_was_expected() {
     let output = Command::new("sh")
         .args(["-c", ". scripts/architectures.sh; rust_target sparc"])
-        .current_dir(root())
+        .current_dir(repository())
         .output()
         .expect("sh runs");
     assert!(!output.status.success());

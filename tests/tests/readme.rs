@@ -1,19 +1,15 @@
 //! What the README says is so: its commands run and print what it shows, its table is the help's.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use actionproxy_tests::files::repository;
 use actionproxy_tests::proxy::free_address;
 use actionproxy_tests::readme::{blocks, settings, settings_of_help, steps};
 use actionproxy_tests::{Connection, binary, eventually, tools};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).expect("README.md")
+    fs::read_to_string(repository().join("README.md")).expect("README.md")
 }
 
 #[test]
@@ -44,7 +40,7 @@ fn run_blocks(language: &str) -> usize {
     // `exec`: the process we start is then cargo, and cargo becomes the proxy.
     let mut proxy = Command::new("bash")
         .args(["-c", &format!("exec {start}")])
-        .current_dir(root())
+        .current_dir(repository())
         .env("PORT", address.port().to_string())
         .env("TMPDIR", scratch.path())
         .stdin(Stdio::null())
@@ -65,7 +61,7 @@ fn run_blocks(language: &str) -> usize {
     for block in rest {
         if block.starts_with("cargo test") {
             // That is what runs this; CI runs it by the same words.
-            let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
+            let ci = fs::read_to_string(repository().join(".ci/run")).expect(".ci/run");
             assert!(ci.contains(block.as_str()), "{block}");
             continue;
         }
@@ -73,7 +69,7 @@ fn run_blocks(language: &str) -> usize {
             let here = commands.replace("localhost:8080", &address.to_string());
             let output = Command::new("bash")
                 .args(["-e", "-o", "pipefail", "-c", &here])
-                .current_dir(root())
+                .current_dir(repository())
                 .output()
                 .expect("bash runs");
             assert!(output.status.success(), "{commands}: {output:?}");
@@ -103,7 +99,7 @@ fn the_configuration_table_is_what_help_says() {
 #[test]
 fn the_example_of_a_runtime_is_one_that_compiles() {
     // The documentation of the server is compiled by `cargo test`.
-    let compiled = fs::read_to_string(root().join("server/src/lib.rs")).expect("lib.rs");
+    let compiled = fs::read_to_string(repository().join("server/src/lib.rs")).expect("lib.rs");
     let compiled: Vec<_> = compiled
         .lines()
         .map(|l| l.trim_start_matches("//!").trim())

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use actionproxy_tests::binary;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use actionproxy_tests::files::{repository, shell};
 
 fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
+    let path = repository().join(path);
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
@@ -41,13 +37,7 @@ fn every_crate_has_the_version_of_the_workspace() {
 
 /// What a command of this repository prints, a word each.
 fn printed(command: &str) -> Vec<String> {
-    let output = Command::new("bash")
-        .args(["-euc", command])
-        .current_dir(root())
-        .output()
-        .expect("bash runs");
-    assert!(output.status.success(), "{command}: {output:?}");
-    let text = String::from_utf8(output.stdout).expect("text");
+    let text = shell(&repository(), command, &[]);
     text.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -86,7 +76,7 @@ fn a_release_holds_everything_for_every_architecture() {
 
 /// The names of units in `deploy/`, without their ending.
 fn units() -> BTreeSet<String> {
-    let folders = fs::read_dir(root().join("deploy")).expect("the directory");
+    let folders = fs::read_dir(repository().join("deploy")).expect("the directory");
     let folders = folders.map(|entry| entry.expect("an entry").path());
     folders
         .filter(|path| path.is_dir())

@@ -2,17 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use actionproxy_tests::files::{repository, shell};
 
 /// Every shell script that builds, packs, tests or prepares, and its text.
 fn scripts() -> Vec<(PathBuf, String)> {
     let mut folders: Vec<_> = [".ci", "scripts", "tests", "invokers/capi"]
-        .map(|name| root().join(name))
+        .map(|name| repository().join(name))
         .into();
     let mut scripts = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -110,7 +108,7 @@ fn with_failing(function: &str, programs: &[&str], command: &[&str]) -> (Output,
     let dir = tempfile::tempdir().expect("a directory");
     let copied = Command::new("cp")
         .arg("-r")
-        .arg(root().join("scripts"))
+        .arg(repository().join("scripts"))
         .arg(dir.path())
         .status();
     assert!(copied.expect("cp").success());
@@ -139,12 +137,8 @@ fn with_failing(function: &str, programs: &[&str], command: &[&str]) -> (Output,
 
 #[test]
 fn nothing_is_built_without_its_environment() {
-    let host = Command::new("sh")
-        .args(["-c", ". scripts/architectures.sh; host_architecture"])
-        .current_dir(root())
-        .output()
-        .expect("sh");
-    let host = String::from_utf8(host.stdout).expect("text");
+    let host = ". scripts/architectures.sh; host_architecture";
+    let host = shell(&repository(), host, &[]);
     let dist = ["bash", "scripts/dist", "--with", "cargo", host.trim()];
     for function in ["build_environment", "release_rustflags"] {
         let (output, called) = with_failing(function, &["cargo", "rustc"], &dist);

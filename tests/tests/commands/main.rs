@@ -8,22 +8,18 @@ mod text;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use actionproxy_tests::files::repository;
 use list::COMMANDS;
 use list::RunBy::{File, Nothing};
 use text::{of_document, of_help, of_script, of_source};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 fn read(file: &str) -> String {
-    fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+    fs::read_to_string(repository().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
 }
 
 fn files_in(dir: &str, extension: &str) -> Vec<String> {
-    let entries = fs::read_dir(root().join(dir)).unwrap_or_else(|e| panic!("{dir}: {e}"));
+    let entries = fs::read_dir(repository().join(dir)).unwrap_or_else(|e| panic!("{dir}: {e}"));
     entries
         .flatten()
         .map(|entry| format!("{dir}/{}", entry.file_name().to_string_lossy()))

@@ -5,12 +5,13 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actionproxy_tests::binary;
 use actionproxy_tests::proxy::free_address;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use tempfile::TempDir;
 
 use super::*;
 
@@ -199,12 +200,18 @@ fn on_unix(path: &Path, action_dir: &Path) -> Command {
     command
 }
 
-#[test]
-fn a_unix_socket_is_served_with_its_mode() {
+/// A directory, the path of a socket in it, and a directory for actions.
+fn socket_and_actions() -> (TempDir, PathBuf, PathBuf) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("socket");
     let actions = dir.path().join("actions");
     std::fs::create_dir(&actions).expect("our own directory");
+    (dir, path, actions)
+}
+
+#[test]
+fn a_unix_socket_is_served_with_its_mode() {
+    let (_dir, path, actions) = socket_and_actions();
     for mode in [0o660, 0o600, 0o777] {
         let mut command = on_unix(&path, &actions);
         let _proxy = Started::new(command.args(["--listen-mode", &format!("{mode:04o}")]));
@@ -219,10 +226,7 @@ fn a_unix_socket_is_served_with_its_mode() {
 
 #[test]
 fn a_unix_socket_in_use_is_refused_and_goes_on() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("socket");
-    let actions = dir.path().join("actions");
-    std::fs::create_dir(&actions).expect("our own directory");
+    let (_dir, path, actions) = socket_and_actions();
     let _proxy = Started::new(&mut on_unix(&path, &actions));
     let open = || Connection::open_unix(&path).ok();
     eventually("the proxy to listen", open);
@@ -256,10 +260,7 @@ fn a_unix_socket_whose_listener_takes_nobody_is_in_use() {
 
 #[test]
 fn a_unix_socket_is_taken_away_at_the_end_unless_it_is_another_ones_by_then() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("socket");
-    let actions = dir.path().join("actions");
-    std::fs::create_dir(&actions).expect("our own directory");
+    let (_dir, path, actions) = socket_and_actions();
     let start = || {
         let proxy = Started::new(&mut on_unix(&path, &actions));
         exchange(eventually("the proxy to listen", || {
