@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::confinement::Confinement;
-use crate::init::stub::Stub;
 use crate::run::env::Environment;
 
 /// How an [`Action`](crate::Action) is laid out on disk, what it may cost, and what is checked.
@@ -124,6 +123,19 @@ pub enum Greeting {
     /// When it has written a line to descriptor 3, or lived for so long. There is no other sign of
     /// life before it is asked something.
     LivesFor(Duration),
+}
+
+/// Text that stands for an action until one is initialised: see [`Config::stub`].
+///
+/// A file is known as the stub by its whole text, or by [`Stub::MARKER`] as its second line: then
+/// it may differ, as one does that a proxy at another path wrote, and is brought up to date.
+#[derive(Debug, Clone)]
+pub struct Stub(pub String);
+
+impl Stub {
+    /// The second line of a stub whose text differs from place to place. `Dockerfile.multiarch`
+    /// writes it too.
+    pub const MARKER: &str = "# actionproxy's stub: stands for an action until there is one";
 }
 
 /// Whether init may replace an action that is already initialised.

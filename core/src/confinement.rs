@@ -5,8 +5,6 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::run::confine::landlock;
-
 /// What the processes of an action may not do, and what they start may not do either.
 ///
 /// It holds for the process of an activation and for a resident process, not for hooks: those are
@@ -84,26 +82,11 @@ pub enum View {
     ReadOnly,
 }
 
-impl Confinement {
-    /// Whether this machine and this process can have it.
-    ///
-    /// # Errors
-    /// [`ConfinementError`], with what is missing.
-    pub fn check(&self) -> Result<(), ConfinementError> {
-        let own = rustix::process::geteuid();
-        if self.user.is_some() && !own.is_root() {
-            return Err(ConfinementError::NotRoot { uid: own.as_raw() });
-        }
-        let uid = self.user.map_or(own.as_raw(), |user| user.uid);
-        if self.processes.is_some() && uid == 0 {
-            return Err(ConfinementError::ProcessesOfRoot);
-        }
-        match self.view {
-            View::Whole => Ok(()),
-            View::ReadOnly => landlock::check(),
-        }
-    }
+/// The version of Landlock's interface that keeps content too: with an older one a file could be cut to
+/// nothing.
+pub(crate) const LANDLOCK_NEEDED: u32 = 3;
 
+impl Confinement {
     /// What a process reaches without being killed for it: it only sees that something fails.
     pub(crate) fn quiet_limits(&self) -> Option<String> {
         let bytes = |what, value: Option<u64>| value.map(|value| format!("{what} {value} bytes"));
@@ -159,7 +142,7 @@ impl fmt::Display for ConfinementError {
                 "a limit of processes does not hold root: expected another user beside it",
             ),
             ConfinementError::NoLandlock { found } => {
-                let needed = landlock::NEEDED;
+                let needed = LANDLOCK_NEEDED;
                 f.write_str("a read-only view is kept by Landlock, of which this kernel has ")?;
                 match found {
                     None => f.write_str("none")?,

@@ -52,13 +52,12 @@ pub use command::{CommandLine, CommandRunner, Hook};
 pub use compiler::CompilerRunner;
 pub use config::{
     BuildCache, Config, Durability, Greeting, InstanceKind, ProcessLimits, Reinit, ResidentConfig,
-    UnpackLimits, VerifyPolicy,
+    Stub, UnpackLimits, VerifyPolicy,
 };
 pub use confinement::Confinement;
 pub use digest::Digest;
 pub use error::{Fault, HookError, InitError, RunError, SpawnStep, StartError, VerifyError, When};
 pub use init::contents::Contents;
-pub use init::stub::Stub;
 pub use init::verify::Executable;
 pub use instance::Rest;
 pub use message::{Code, InitRequest, Outcome, RunRequest, TimeLimit};

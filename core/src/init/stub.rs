@@ -8,27 +8,14 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Stub};
 use crate::error::InitError;
 
 use super::install::{NEW_STUB, sync};
 
-/// Text that stands for an action until one is initialised: see [`Config::stub`].
-///
-/// A file is known as the stub by its whole text, or by [`Stub::MARKER`] as its second line: then
-/// it may differ, as one does that a proxy at another path wrote, and is brought up to date.
-#[derive(Debug, Clone)]
-pub struct Stub(pub String);
-
-impl Stub {
-    /// The second line of a stub whose text differs from place to place. `Dockerfile.multiarch`
-    /// writes it too.
-    pub const MARKER: &str = "# actionproxy's stub: stands for an action until there is one";
-
-    fn is_marked(text: &[u8]) -> bool {
-        text.starts_with(b"#!")
-            && text.split(|b| *b == b'\n').nth(1) == Some(Self::MARKER.as_bytes())
-    }
+/// Whether a file is a stub, by its text.
+fn is_marked(text: &[u8]) -> bool {
+    text.starts_with(b"#!") && text.split(|b| *b == b'\n').nth(1) == Some(Stub::MARKER.as_bytes())
 }
 
 /// How much of a file is looked at for the marker: a line as long as a path may be stands before.
@@ -50,7 +37,7 @@ pub(crate) fn put(config: &Config) -> Result<Put, InitError> {
     let parent = config.working_dir();
     let Some(stub) = &config.stub else {
         return Ok(match read_start(&path, MAX_STUB) {
-            Ok(found) if Stub::is_marked(&found) => Put::Stands,
+            Ok(found) if is_marked(&found) => Put::Stands,
             Err(_) if path.symlink_metadata().is_err() => Put::Nothing,
             Ok(_) | Err(_) => Put::Other,
         });
@@ -61,7 +48,7 @@ pub(crate) fn put(config: &Config) -> Result<Put, InitError> {
     loop {
         let replacing = match read_start(&path, MAX_STUB.max(stub.0.len() as u64 + 1)) {
             Ok(found) if found == stub.0.as_bytes() => return Ok(Put::Stands),
-            Ok(found) if Stub::is_marked(&found) => RenameFlags::empty(),
+            Ok(found) if is_marked(&found) => RenameFlags::empty(),
             Err(_) if path.symlink_metadata().is_err() => RenameFlags::NOREPLACE,
             Ok(_) | Err(_) => return Ok(Put::Other),
         };

@@ -50,6 +50,27 @@ macro_rules! resource {
     };
 }
 
+impl Confinement {
+    /// Whether this machine and this process can have it.
+    ///
+    /// # Errors
+    /// [`ConfinementError`], with what is missing.
+    pub fn check(&self) -> Result<(), ConfinementError> {
+        let own = rustix::process::geteuid();
+        if self.user.is_some() && !own.is_root() {
+            return Err(ConfinementError::NotRoot { uid: own.as_raw() });
+        }
+        let uid = self.user.map_or(own.as_raw(), |user| user.uid);
+        if self.processes.is_some() && uid == 0 {
+            return Err(ConfinementError::ProcessesOfRoot);
+        }
+        match self.view {
+            View::Whole => Ok(()),
+            View::ReadOnly => landlock::check(),
+        }
+    }
+}
+
 impl Confined {
     /// `None` where nothing is taken. `action_dir` has to exist.
     pub(crate) fn prepare(

@@ -12,7 +12,7 @@ use std::ptr;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::confinement::ConfinementError;
+use crate::confinement::{ConfinementError, LANDLOCK_NEEDED};
 
 /// The same on every architecture: `asm-generic/unistd.h` and all tables since Linux 5.13.
 const CREATE_RULESET: c_long = 444;
@@ -34,9 +34,6 @@ mod access {
     /// All that changes content or names.
     pub(super) const CHANGE: u64 = WRITE_FILE | NAMES | REFER | TRUNCATE;
 }
-
-/// The version that has all of [`access::CHANGE`]: with an older one a file could be cut to nothing.
-pub(crate) const NEEDED: u32 = 3;
 
 /// `struct landlock_ruleset_attr`, of which a kernel takes as much as it is told.
 #[repr(C)]
@@ -64,7 +61,7 @@ pub(crate) fn check() -> Result<(), ConfinementError> {
     };
     let found = u32::try_from(version).ok();
     match found {
-        Some(version) if version >= NEEDED => Ok(()),
+        Some(version) if version >= LANDLOCK_NEEDED => Ok(()),
         found => Err(ConfinementError::NoLandlock { found }),
     }
 }
