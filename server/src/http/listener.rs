@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -80,6 +82,7 @@ impl Listener {
     pub(crate) fn unix(path: &Path, mode: u32) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let address = SocketAddrUnix::new(&path)?;
+        let _alone = alone_beside(&path);
         if fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket())
             // Without waiting: a process may listen that takes no connections.
             && rustix::net::connect(unix_socket()?, &address) == Err(Errno::CONNREFUSED)
@@ -146,6 +149,29 @@ impl Listener {
     }
 }
 
+/// How long another proxy that starts in the same directory is waited for.
+const START_OF_ANOTHER: Duration = Duration::from_secs(1);
+
+/// Keeps all others that come through here from the directory that holds `path`, until it is dropped.
+/// A socket that is bound and does not listen yet looks like one that was left behind: of two that
+/// start at once, one would take the path from the other.
+///
+/// None where the directory cannot be read, or somebody keeps it locked, for that has other uses
+/// (tmpfiles.d(5)).
+fn alone_beside(path: &Path) -> Option<fs::File> {
+    let directory = fs::File::open(path.parent()?).ok()?;
+    let until = Instant::now() + START_OF_ANOTHER;
+    loop {
+        match directory.try_lock() {
+            Ok(()) => return Some(directory),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
 fn unix_socket() -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
@@ -207,6 +233,49 @@ impl fmt::Display for Listener {
             Origin::Tcp(address) => address.fmt(f),
             Origin::Unix(path, _) => write!(f, "unix:{}", path.display()),
             Origin::Inherited(number) => write!(f, "descriptor {number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::Barrier;
+
+    /// Those that got the path, of `many` that ask for it at the same moment.
+    fn ask_at_once(path: &Path, many: usize) -> Vec<Listener> {
+        let start = Barrier::new(many);
+        thread::scope(|scope| {
+            let asking: Vec<_> = (0..many)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        Listener::unix(path, 0o600)
+                    })
+                })
+                .collect();
+            let answers = asking.into_iter().map(|asked| asked.join().unwrap());
+            let refused = |e: io::Error| assert_eq!(e.kind(), io::ErrorKind::AddrInUse);
+            answers
+                .filter_map(|got| got.map_err(refused).ok())
+                .collect()
+        })
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_one_has_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        for round in 0..100 {
+            if round % 2 == 0 {
+                // Left by one that is gone.
+                drop(UnixListener::bind(&path).unwrap());
+            }
+            let mut got = ask_at_once(&path, 4);
+            assert_eq!(got.len(), 1, "round {round}");
+            let _client = UnixStream::connect(&path).unwrap();
+            got.pop().unwrap().accept().unwrap();
         }
     }
 }
