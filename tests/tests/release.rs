@@ -97,7 +97,46 @@ fn every_program_that_has_a_unit_can_be_packed() {
             script.contains(&format!("        {program}) echo \"")),
             "scripts/debian has no description of {program}"
         );
+        let page = read(&format!("deploy/debian/{program}.1"));
+        assert!(
+            page.contains(&format!(".I /var/lib/{program}\n")),
+            "{program}"
+        );
+        assert!(page.contains(&format!("/{program}.service\n")), "{program}");
     }
+}
+
+#[test]
+fn the_manual_page_of_the_invoker_has_what_it_needs() {
+    let page = read("deploy/debian/actionproxy-mqtt.1");
+    let usage = read("invokers/mqtt/src/options/table.rs");
+    let usage = usage
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("usage: \""));
+    let flags: Vec<_> = usage
+        .expect("a usage")
+        .split(' ')
+        .filter(|word| word.starts_with("--"))
+        .collect();
+    assert!(flags.len() >= 3, "{flags:?}");
+    for flag in flags {
+        let written = format!(".B {}\n", flag.replace('-', "\\-"));
+        assert!(page.contains(&written), "{flag}");
+    }
+    // The topics are those of its README, which are tested with a broker.
+    let readme = read("invokers/mqtt/README.md");
+    let topics = readme.lines().filter(|line| line.starts_with("| `PREFIX/"));
+    let mut seen = 0;
+    for line in topics {
+        let topic = line.split('`').nth(1).expect("a topic");
+        let written = topic
+            .replace("PREFIX/", "PREFIX /")
+            .replace("/NAME/", "/ NAME /");
+        let written = written.replace("/ID/", "/ ID /");
+        assert!(page.contains(&format!(".IR {written}\n")), "{topic}");
+        seen += 1;
+    }
+    assert!(seen >= 6, "{seen} topics");
 }
 
 #[test]

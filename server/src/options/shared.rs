@@ -25,6 +25,8 @@ pub struct Program<O: 'static> {
     /// The flags of those that it has in common with the proxy; of those without a flag, their
     /// variable.
     pub common: &'static [&'static str],
+    /// Of those, the ones of which the help says something else: flag, default and what it is for.
+    pub otherwise: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// A setting of the other program alone.
@@ -242,13 +244,6 @@ impl<O> Row<O> {
             Row::Common(setting) => setting.variables,
         }
     }
-
-    fn told(&self) -> (&'static str, &'static str) {
-        match self {
-            Row::Own(own) => (own.default, own.help),
-            Row::Common(setting) => (setting.default, setting.help),
-        }
-    }
 }
 
 impl<O> Program<O> {
@@ -261,6 +256,17 @@ impl<O> Program<O> {
             self.common.contains(&name)
         });
         self.own.iter().map(Row::Own).chain(common.map(Row::Common))
+    }
+
+    /// Default and what it is for, as the help shows them.
+    fn told(&self, row: &Row<O>) -> (&'static str, &'static str) {
+        match row {
+            Row::Own(own) => (own.default, own.help),
+            Row::Common(setting) => {
+                let otherwise = self.otherwise.iter().find(|other| other.0 == setting.flag);
+                otherwise.map_or((setting.default, setting.help), |other| (other.1, other.2))
+            }
+        }
     }
 
     fn unknown(&self, flag: &str) -> String {
@@ -283,7 +289,7 @@ impl<O> Program<O> {
             usage = self.usage,
         );
         for row in self.rows() {
-            let (default, what) = row.told();
+            let (default, what) = self.told(&row);
             let flag = super::help::flag(row.flag(), row.value());
             let variables = row.variables().join(", ");
             // Writing to a string cannot fail.

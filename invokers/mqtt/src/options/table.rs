@@ -57,6 +57,23 @@ pub(super) const PROGRAM: Program<Given> = Program {
         "read-only",
         "__OW_ALLOW_CONCURRENT",
     ],
+    otherwise: &[
+        (
+            "action-dir",
+            "none",
+            "where the actions live, each in a directory of its own",
+        ),
+        (
+            "max-body",
+            "100M",
+            "largest message; a larger one is refused",
+        ),
+        (
+            "grace",
+            "10s",
+            "after TERM or INT to the invoker: how long running activations may go on",
+        ),
+    ],
 };
 
 pub(super) const OWN: &[Own<Given>] = &[
