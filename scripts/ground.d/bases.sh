@@ -114,6 +114,8 @@ bases() {
     for arch in "$@"; do
         [ "$(image_kinds "$arch")" != all ] || based+=("$arch")
     done
+    # Stages that compile for another platform run on this one.
+    [ ${#based[@]} = 0 ] || [[ " ${based[*]} " = *" $HOST "* ]] || based+=("$HOST")
     engine
     emulation "$@"
     [ "$(cat "$RUN/kind")" = own ] || return 0
