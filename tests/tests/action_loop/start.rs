@@ -123,6 +123,35 @@ fn a_line_before_the_first_question_is_no_answer() {
 }
 
 #[test]
+fn one_that_greets_late_is_waited_for_when_it_is_started_anew() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| scratch.path().join(name).display().to_string();
+    let mut proxy = builder().arg("--start-wait=5ms").start();
+    // At its first start not before it is asked, when the line passes for an answer.
+    begin(
+        &proxy,
+        &format!(
+            "#!/bin/bash\n\
+             if [ -e {again} ]; then sleep 0.02; else touch {again}; until read -t 0; do sleep 0.01; done; fi\n\
+             echo '{{\"ok\": true}}' >&3\n\
+             while read -r line; do printf '%s\\n' \"$line\" >&3; touch {answered}; done\n",
+            again = at("again"),
+            answered = at("answered"),
+        ),
+    );
+    assert_eq!(result(&proxy, json!(7)), json!({"ok": true}));
+    eventually("its answer", || {
+        scratch.path().join("answered").exists().then_some(())
+    });
+    for (n, is_started_anew) in [(8, true), (9, false)] {
+        proxy.logs();
+        assert_eq!(result(&proxy, json!(n)), json!({"value": n}));
+        let logs = proxy.unread().stderr;
+        assert_eq!(logs.contains("started anew"), is_started_anew, "{logs}");
+    }
+}
+
+#[test]
 fn lines_behind_an_ack_are_no_answers() {
     // In one write: a line that comes later has the process started anew.
     let lines = "printf '{\"ok\":true}\\n{\"stray\":1}\\n{\"stray\":2}\\n' > $SCRATCH/lines; cat $SCRATCH/lines >&3";

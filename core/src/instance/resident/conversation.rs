@@ -43,6 +43,10 @@ pub(super) struct Conversation {
     is_too_long: bool,
     /// A question was begun and has no answer.
     is_asked: bool,
+    /// Since it was started.
+    answers: u64,
+    /// When the last answer was read, nothing of its question had been.
+    is_blind: bool,
     /// Stdout and stderr.
     logs: [LogPipe; 2],
     /// Processes that memory ran out for before it was started.
@@ -99,6 +103,8 @@ impl Conversation {
             held: Vec::new(),
             is_too_long: false,
             is_asked: false,
+            answers: 0,
+            is_blind: false,
             logs: [LogPipe::default(); 2],
             kills_before,
             chunk: Vec::with_capacity(CHUNK),
@@ -114,10 +120,15 @@ impl Conversation {
             return Some("the action wrote to descriptor 3 what is no answer to an activation");
         }
         // One byte: who reads JSON and not lines may leave the end of the line.
-        if self.child.stdin.as_ref().map_or(0, in_pipe) > 1 {
+        if self.is_blind || self.child.stdin.as_ref().map_or(0, in_pipe) > 1 {
             return Some("the action answered without reading what it was asked");
         }
         None
+    }
+
+    /// Of one that is out of step: whether the only answer so far may have been a greeting.
+    pub(super) fn may_have_greeted(&self) -> bool {
+        !self.is_asked && self.answers == 1
     }
 
     /// Takes off descriptor 3 the whole lines that stand there before anything was asked. What comes
@@ -149,6 +160,7 @@ impl Conversation {
         self.is_asked = !question.is_empty();
         let heard = self.wait_for_line(question, terms, logs)?;
         if matches!(heard, Heard::Line(_) | Heard::TooLong) {
+            self.answers += u64::from(self.is_asked);
             self.is_asked = false;
             self.pass_what_stands(logs)?;
             self.end_lines(logs);
@@ -177,7 +189,12 @@ impl Conversation {
             self.pass_ready(ready, logs)?;
             if results_end == PipeEnd::Open && (ready.results || ready.exit) {
                 match self.read_line(terms.max_line)? {
-                    Read::Line(heard) => return Ok(heard),
+                    Read::Line(heard) => {
+                        let unread = self.child.stdin.as_ref().map_or(0, in_pipe);
+                        self.is_blind = !question.is_empty()
+                            && rest.len() as u64 + unread == question.len() as u64;
+                        return Ok(heard);
+                    }
                     Read::Nothing => {}
                     Read::End => {
                         results_end = PipeEnd::Closed;

@@ -8,7 +8,8 @@
 //! ```
 //! An answer is known for its question's by order alone. So whatever breaks the order ends the
 //! process: a question that was given up, a line that nobody asked for, a question that was answered
-//! without being read. The next activation starts it anew. A process that ended by itself is not
+//! without being read. The next activation starts it anew; where the first answer since a start may have
+//! been a greeting, the next start waits for one. A process that ended by itself is not
 //! started again, unless it is revived: the platform is told, and takes another container.
 
 mod ack;
@@ -18,6 +19,7 @@ pub(crate) use conversation::sleep;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,9 @@ use crate::run::stop::Stop;
 use ack::Ack;
 use conversation::{Conversation, Finish, Heard, Terms};
 
+/// How long the first line is waited for of a process that seems to write one when it has started.
+const FIRST_LINE: Duration = Duration::from_secs(2);
+
 /// What every call needs that belongs to the action and not to the process.
 #[derive(Clone, Copy)]
 pub(crate) struct Start<'a> {
@@ -55,6 +60,8 @@ pub(crate) struct Start<'a> {
 /// it, and is left to whoever ends this program.
 pub(crate) struct Resident {
     launch: Launch,
+    /// It seems to write to descriptor 3 when it has started, and later than was waited for.
+    speaks_first: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -104,9 +111,10 @@ impl Resident {
         logs: &mut Logs<'_>,
     ) -> Result<Self, StartError> {
         ack::check_environment(&launch.place.executable(), start.settings)?;
-        let conversation = begin(start, &launch, until, logs)?;
+        let conversation = begin(start, &launch, Duration::ZERO, until, logs)?;
         Ok(Resident {
             launch,
+            speaks_first: AtomicBool::new(false),
             state: Mutex::new(State::Waiting(conversation)),
         })
     }
@@ -149,11 +157,18 @@ impl Resident {
             && let Some(reason) = conversation.out_of_step()
         {
             logs.note(format_args!("{reason}; it is started anew"));
+            if conversation.may_have_greeted() {
+                self.speaks_first.store(true, Ordering::Relaxed);
+            }
             cut(&mut state, start, logs)?;
         }
         if let State::Cut = *state {
             verify()?;
-            let conversation = begin(start, &self.launch, until, logs);
+            let patience = match self.speaks_first.load(Ordering::Relaxed) {
+                true => FIRST_LINE,
+                false => Duration::ZERO,
+            };
+            let conversation = begin(start, &self.launch, patience, until, logs);
             *state = State::Waiting(conversation.map_err(|e| match (e, time_limit) {
                 (StartError::TimedOut, Some(limit)) => RunError::TimedOut { limit },
                 (StartError::Stopped, _) => RunError::Stopped,
@@ -289,14 +304,15 @@ fn answer(line: Vec<u8>, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
 }
 
 /// Starts the process, waits until it counts as started, and passes over what it has written to
-/// descriptor 3 until then: nothing was asked yet.
+/// descriptor 3 until then: nothing was asked yet. A line is waited for at least as long as `patience`.
 fn begin(
     start: Start<'_>,
     launch: &Launch,
+    patience: Duration,
     until: Option<Instant>,
     logs: &mut Logs<'_>,
 ) -> Result<Conversation, StartError> {
-    let mut conversation = greet(start, launch, until, logs)?;
+    let mut conversation = greet(start, launch, patience, until, logs)?;
     let unasked = conversation.take_unasked();
     let unasked = unasked.map_err(|e| StartError::Run(Box::new(e)))?;
     if !unasked.is_empty() {
@@ -317,6 +333,7 @@ fn note_unasked(lines: &[u8], logs: &mut Logs<'_>) {
 fn greet(
     start: Start<'_>,
     launch: &Launch,
+    patience: Duration,
     until: Option<Instant>,
     logs: &mut Logs<'_>,
 ) -> Result<Conversation, StartError> {
@@ -336,7 +353,7 @@ fn greet(
     let greeting = start.settings.greeting;
     let until_alive = match greeting {
         Greeting::Ack => None,
-        Greeting::LivesFor(time) => Instant::now().checked_add(time),
+        Greeting::LivesFor(time) => Instant::now().checked_add(time.max(patience)),
     };
     let terms = Terms {
         until: [until, until_alive].into_iter().flatten().min(),
