@@ -20,6 +20,31 @@ fn a_body_that_trickles_is_stuck() {
     });
 }
 
+/// 20 KiB a second, for longer than the timeout: far less than what a large body has to bring.
+#[test]
+fn a_small_body_that_comes_slowly_is_not_stuck() {
+    let idle = std::time::Duration::from_secs(3);
+    let proxy = Proxy::builder().arg("--idle-timeout").arg("3s").start();
+    let body = serde_json::to_vec(&json!({"value": {"code": "x".repeat(80 << 10)}})).expect("JSON");
+    let mut connection = proxy.connect();
+    connection
+        .send(
+            format!(
+                "POST /init HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .as_bytes(),
+        )
+        .expect("sent");
+    let began = std::time::Instant::now();
+    for piece in body.chunks(1 << 10) {
+        connection.send(piece).expect("sent");
+        thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(began.elapsed() > idle);
+    assert_eq!(connection.answer().expect("an answer").status, 200);
+}
+
 /// The kernel tells of room for more of an answer only where a third of its buffer is free: what the
 /// client takes in between is a sign of life too.
 #[test]

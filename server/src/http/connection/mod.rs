@@ -28,6 +28,8 @@ use waiting::TURN;
 
 /// Bytes that count as a sign of life: fewer in an idle timeout, and the connection is stuck.
 const SIGN_OF_LIFE: usize = 64 << 10;
+/// The same of a body that is small so far.
+const LEAST_SIGN_OF_LIFE: usize = 1 << 10;
 
 /// An open connection. Where it is dropped, it is closed.
 #[derive(Debug)]
@@ -219,7 +221,8 @@ impl Connection {
             if is_whole {
                 return Ok(self.incoming.take_body());
             }
-            if length - noted >= SIGN_OF_LIFE {
+            // Who has little yet may be slow; who holds much memory may not.
+            if length - noted >= (length / 16).clamp(LEAST_SIGN_OF_LIFE, SIGN_OF_LIFE) {
                 self.server.connections.note_moving(self.id);
                 noted = length;
             }
