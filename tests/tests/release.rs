@@ -97,7 +97,7 @@ fn every_program_that_has_a_unit_can_be_packed() {
             script.contains(&format!("        {program}) echo \"")),
             "scripts/debian has no description of {program}"
         );
-        let page = read(&format!("deploy/debian/{program}.1"));
+        let page = read(format!("deploy/debian/{program}.1"));
         assert!(
             page.contains(&format!(".I /var/lib/{program}\n")),
             "{program}"
