@@ -20,7 +20,7 @@ use area::Area;
 
 /// Blocks from this size on, in bytes, have a heap of their own: small blocks that are kept for long
 /// do not stand between them, and it can be given back whole when no message is worked at.
-const MESSAGE: usize = 16 << 10;
+const MESSAGE: usize = 4 << 10;
 /// Blocks from this size on, in bytes, are got from the kernel and given back at once.
 const LARGE: usize = 4 << 20;
 /// Alignments up to this, in bytes, are those of every page.

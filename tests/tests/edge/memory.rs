@@ -138,3 +138,27 @@ fn what_many_at_once_took_is_given_back() {
     });
     assert_serves(&mut proxy);
 }
+
+#[test]
+fn what_half_heads_took_is_given_back() {
+    let mut proxy = initialized();
+    let before = memory(&proxy, "VmRSS:");
+    let open: Vec<_> = (0..900)
+        .map(|_| {
+            let mut connection = proxy.connect();
+            connection.send(b"GET /healthz HTT").expect("sent");
+            connection
+        })
+        .collect();
+    // A buffer for each, and a stack.
+    let held = before + ((900 * 8) << 10);
+    eventually("the proxy to hold all heads", || {
+        (memory(&proxy, "VmRSS:") >= held).then_some(())
+    });
+    drop(open);
+    let most = before + (2 << 20);
+    eventually("the proxy to give their memory back", || {
+        (memory(&proxy, "VmRSS:") < most).then_some(())
+    });
+    assert_serves(&mut proxy);
+}
