@@ -156,6 +156,11 @@ impl<'a> Init<'a, '_> {
         if !is_kept {
             self.build(payload, &paths, asked, place.dir())?;
         }
+        // Before anything else writes there: what other commands do is done at each init.
+        let built = cache.filter(|_| !is_kept).map(|cache| {
+            let written = cache.write(place.dir());
+            (cache, written)
+        });
         if let Some(user) = config.confinement.user {
             readable::make_readable(place.dir(), user)?;
         }
@@ -194,8 +199,8 @@ impl<'a> Init<'a, '_> {
         // Read before it is installed: after that, nothing may fail any more.
         let recorded = Recorded::record(&executable).map_err(unfit)?;
         self.may_go_on(asked.until)?;
-        if let (Some(cache), false) = (cache, is_kept)
-            && let Err(why) = cache.store(place.dir())
+        if let Some((cache, written)) = built
+            && let Err(why) = written.and_then(|written| cache.keep(written))
         {
             self.logs.note(format_args!(
                 "the build cache: {why}; what was built is not kept"

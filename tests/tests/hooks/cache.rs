@@ -89,6 +89,43 @@ impl Site {
     }
 }
 
+/// They do it anew each time, as without a cache, and on top of nothing that another of them has left.
+#[test]
+fn what_other_commands_write_is_not_kept() {
+    for (one, other) in [
+        ("--verify-command=mkdir made", "--verify-command=mkdir made"),
+        (
+            "--env-command=sh -c 'ln -s x made && echo A=1'",
+            "--env-command=mkdir made",
+        ),
+    ] {
+        let site = Site::new();
+        for more in [one, one, other] {
+            let output = site.run_with("one", &[more]);
+            assert_eq!(text(&output.stderr), "", "{more}");
+        }
+        assert_eq!(site.builds(), 1);
+        let output = site.run_with("one", &["--verify-command=sh -c '! test -e made'"]);
+        assert_eq!(text(&output.stderr), "");
+        assert_eq!(site.builds(), 1);
+    }
+}
+
+/// So it would have to be there for the next init, with other modes.
+#[test]
+fn what_a_user_may_read_is_not_kept() {
+    if !rustix::process::geteuid().is_root() {
+        return tools::leave_out("this test needs root, to be another user");
+    }
+    let site = Site::building(
+        r#"cp "$ACTION_SOURCE" exec; chmod 700 exec; mkdir -p lib; ln -sf ../exec lib/link"#,
+    );
+    site.run_with("one", &["--user=65534"]);
+    let output = site.run_with("one", &["--verify-command=sh -c 'stat -c %a exec >&2'"]);
+    assert_eq!(text(&output.stderr), "700\n");
+    assert_eq!(site.builds(), 1);
+}
+
 #[test]
 fn what_was_built_once_is_not_built_again_but_for_another_code_main_or_command() {
     let site = Site::new();
@@ -103,7 +140,7 @@ fn what_was_built_once_is_not_built_again_but_for_another_code_main_or_command()
         ("one", &["--env=__OW_ACTIVATION_ID=7"], 5),
         ("one", &["--epilogue", "true"], 6),
         ("one", &["--name=a"], 7),
-        // These are run each time, and make nothing that is kept.
+        // These are run each time.
         (
             "one",
             &[

@@ -62,23 +62,39 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Keeps what is in `dir`, in place of what there is for this key.
+    /// Writes down what is in `dir`, to be kept if the init goes well.
     ///
     /// # Errors
-    /// Why it is not kept.
-    pub(super) fn store(&self, dir: &Path) -> Result<(), String> {
-        let named = |e: io::Error| format!("`{}`: {e}", self.config.dir.display());
+    /// Why it cannot be.
+    pub(super) fn write(&self, dir: &Path) -> Result<Written, String> {
+        let named = |e| self.named(e);
         make(&self.config.dir).map_err(named)?;
         let mut entry =
             entry::New::create(&self.config.dir, self.config.max_bytes).map_err(named)?;
         tree::write(&mut entry, dir).map_err(named)?;
+        Ok(Written(entry))
+    }
+
+    /// Keeps what was written down, in place of what there is for this key.
+    ///
+    /// # Errors
+    /// Why it is not kept.
+    pub(super) fn keep(&self, Written(entry): Written) -> Result<(), String> {
+        let named = |e| self.named(e);
         let room = self.config.max_bytes.saturating_sub(entry.length());
         room::make(&self.config.dir, room, Some(self.name.as_ref())).map_err(named)?;
         entry.finish(&self.name).map_err(named)?;
         // Others may have added theirs meanwhile: whoever comes last sees all.
         room::make(&self.config.dir, self.config.max_bytes, None).map_err(named)
     }
+
+    fn named(&self, e: io::Error) -> String {
+        format!("`{}`: {e}", self.config.dir.display())
+    }
 }
+
+/// See [`Cache::write`]. Where it is dropped, nothing is kept.
+pub(super) struct Written(entry::New);
 
 fn make(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {

@@ -417,3 +417,10 @@ fn a_key_is_of_all_that_a_build_is_made_from() {
     fs::remove_file(&program).unwrap();
     assert_eq!(digest(key()), None);
 }
+
+impl Cache<'_> {
+    /// As an init that goes well does it.
+    fn store(&self, dir: &Path) -> Result<(), String> {
+        self.keep(self.write(dir)?)
+    }
+}
