@@ -32,6 +32,15 @@ pub(crate) fn run(
         false => decode::decode(code),
     };
     let payload = decoded.map_err(|e| format!("pack: {e}"))?;
+    let mut length = Length(0);
+    // It is written nowhere, which cannot fail.
+    let _ = write(&mut length, &naming, &payload);
+    if length.0 > options.max_body {
+        return Err(format!(
+            "pack: the message has {} bytes, over the limit of {} (--max-body)",
+            length.0, options.max_body
+        ));
+    }
     let mut stdout = BufWriter::new(io::stdout().lock());
     let written = write(&mut stdout, &naming, &payload).and_then(|()| stdout.flush());
     Ok(match written {
@@ -42,6 +51,20 @@ pub(crate) fn run(
             ExitCode::FAILURE
         }
     })
+}
+
+/// How many bytes were written.
+struct Length(u64);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn write(to: &mut impl Write, naming: &Naming, payload: &Payload) -> io::Result<()> {

@@ -38,10 +38,18 @@ impl Naming {
 /// # Errors
 /// One line that names what cannot be read, or is over `max_bytes`.
 pub(crate) fn code(files: &[PathBuf], max_bytes: u64) -> Result<Code, String> {
-    match files {
-        [file] if file.is_dir() => archive::of_dir(file).map(Code::Bytes),
-        [file] => read(file, max_bytes).map(form),
-        files => archive::of_files(files).map(Code::Bytes),
+    let archive = match files {
+        [file] if file.is_dir() => archive::of_dir(file)?,
+        [file] => return read(file, max_bytes).map(form),
+        files => archive::of_files(files)?,
+    };
+    match archive.len() as u64 > max_bytes {
+        true => Err(format!(
+            "{}: the archive has {} bytes, over the limit of {max_bytes} (--max-body)",
+            files[0].display(),
+            archive.len()
+        )),
+        false => Ok(Code::Bytes(archive)),
     }
 }
 

@@ -171,3 +171,23 @@ fn what_a_proxy_would_refuse_is_not_packed() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_message_over_max_body_is_not_packed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = |name: &str| {
+        let file = dir.path().join(name);
+        fs::write(&file, [b"\x7fELF", [0; 8000].as_slice()].concat()).expect("our directory");
+        file
+    };
+    let (exec, data) = (file("exec"), file("data"));
+    for (files, limit) in [
+        // Base64 makes a third more of it.
+        (&[path(&exec)][..], "8100"),
+        (&[path(dir.path())], "100"),
+        (&[path(&exec), path(&data)], "100"),
+    ] {
+        let arguments = [&["--max-body", limit, "pack"], files].concat();
+        assert_refused(&actionproxy(&arguments), "(--max-body)");
+    }
+}
