@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use crate::tools::are_here;
+use crate::tools::{are_here, leave_out};
 
 /// Makes a root of mounts, in a mount namespace of its own, and becomes the program behind it.
 const CHANGE_ROOT: &str = r#"
@@ -50,11 +50,7 @@ pub fn with_action(empty: &Path, action: Option<&Path>) -> Option<Vec<OsString>>
         .arg("true")
         .output();
     if !can.is_ok_and(|output| output.status.success()) {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "this test needs the privilege to make a mount namespace"
-        );
-        eprintln!("SKIPPED: this test needs the privilege to make a mount namespace");
+        leave_out("this test needs the privilege to make a mount namespace");
         return None;
     }
     words.extend(["sh", "-c", CHANGE_ROOT, "sh"].map(OsString::from));

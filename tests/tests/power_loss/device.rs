@@ -117,15 +117,10 @@ fn may_mount(kind: &FileSystem) -> bool {
         return true;
     }
     let told = String::from_utf8_lossy(&tried.stderr).trim().to_owned();
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{} has to be tested: {told}",
+    tools::leave_out(&format!(
+        "this test needs to mount {} on a loop device: {told}",
         kind.name
-    );
-    eprintln!(
-        "SKIPPED: this test needs to mount {} on a loop device: {told}",
-        kind.name
-    );
+    ));
     false
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use actionproxy_tests::Proxy;
-use actionproxy_tests::tools::are_here;
+use actionproxy_tests::tools::{are_here, leave_out};
 use serde_json::json;
 
 use crate::{fail, reinitialised};
@@ -109,7 +109,7 @@ fn in_a_group(version: u8, flags: &[&str]) -> Option<Proxy> {
         return None;
     }
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: this test needs root, to lay files over those of /proc");
+        leave_out("this test needs root, to lay files over those of /proc");
         return None;
     }
     let [groups, mount, counts, limit] = match version {

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use actionproxy_tests::proxy::free_address;
-use actionproxy_tests::tools::are_here;
+use actionproxy_tests::tools::{are_here, leave_out};
 use actionproxy_tests::{Builder, Connection, Proxy, binary, request};
 use rustix::process::{Signal, geteuid, kill_process};
 use serde_json::json;
@@ -121,17 +121,18 @@ fn a_start_that_a_limit_forbids_names_the_limit() {
         &refused("-f 0", ""),
         "the limit of file sizes is 0 bytes (ulimit -f)",
     );
-    if !geteuid().is_root() || !are_here(&["setpriv"]) {
-        eprintln!("SKIPPED: limits of processes need root, to be another user");
+    if !are_here(&["setpriv"]) {
         return;
+    }
+    if !geteuid().is_root() {
+        return leave_out("limits of processes need root, to be another user");
     }
     // A user that has no other process.
     for most in 2..6 {
         let user = "setpriv --reuid 428571 --clear-groups";
         let output = refused(&format!("-u {most}"), user);
         if output.status.code() == Some(126) {
-            eprintln!("SKIPPED: another user may not execute the proxy here");
-            return;
+            return leave_out("another user may not execute the proxy here");
         }
         let named = format!("the limit of this user's processes and threads is {most} (ulimit -u)");
         assert_refused(&output, &named);

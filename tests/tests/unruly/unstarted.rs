@@ -6,7 +6,7 @@ use std::process::Command;
 
 use actionproxy_tests::Proxy;
 use actionproxy_tests::proxy::{Logs, write_executable};
-use actionproxy_tests::tools::are_here;
+use actionproxy_tests::tools::{are_here, leave_out};
 use serde_json::json;
 
 use crate::{fail, reinitialised};
@@ -173,8 +173,7 @@ fn an_action_directory_that_is_mounted_noexec() {
         return;
     }
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: this test needs root, to mount a file system of its own");
-        return;
+        return leave_out("this test needs root, to mount a file system of its own");
     }
     // The seventh word of the proxy's command line is its action directory.
     let shell = "mount -t tmpfs -o noexec none \"$7\" && exec \"$@\"";
@@ -193,8 +192,7 @@ fn an_interpreter_that_is_mounted_noexec() {
         return;
     }
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: this test needs root, to mount a file system of its own");
-        return;
+        return leave_out("this test needs root, to mount a file system of its own");
     }
     let tools = tempfile::tempdir().expect("a temporary directory");
     let tools = tools.path().to_str().expect("a plain name");
