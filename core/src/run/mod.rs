@@ -95,7 +95,8 @@ impl Activation<'_> {
     /// waits on the calling thread and reaps only the process it started. Descendants that keep a
     /// pipe open are given [`linger`](ProcessLimits::linger), or
     /// [`late_result`](ProcessLimits::late_result) while no result stands, and are then named in
-    /// the logs. Those that have left the process group and keep no pipe open are left alone.
+    /// the logs. Those that keep no pipe open are left alone, unless a limit has passed: then all of the
+    /// process group end.
     ///
     /// # Errors
     /// [`RunError`]; whatever the error, the logs are complete and end with a newline.
