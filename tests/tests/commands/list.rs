@@ -155,7 +155,7 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     ),
     (
         "tests/images/sizes",
-        Nothing("it measures, and asserts nothing"),
+        File("tests/images/run", "tests/images/sizes --compare"),
     ),
     ("cargo test -p actionproxy-tests --test architectures", CI),
     (".ci/run", Nothing("it runs this")),
