@@ -129,6 +129,10 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
         Nothing("it installs clients, from their registries"),
     ),
     (
+        "tests/runtimes/fetch BASE CHECKOUTS",
+        Nothing("it needs the address of the runtimes' repositories"),
+    ),
+    (
         "tests/runtimes/run CHECKOUTS",
         Nothing("it needs checkouts of the runtimes' repositories"),
     ),
