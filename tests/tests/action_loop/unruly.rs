@@ -341,6 +341,19 @@ fn a_descendant_that_holds_the_pipes_does_not_keep_an_answer() {
 }
 
 #[test]
+fn one_that_answers_twice_is_waited_for_like_one_that_greets_only_once() {
+    let proxy = builder().start();
+    begin(&proxy, OBEYS);
+    for _ in 0..5 {
+        let answer = proxy.run(order("put('{}\\n{}\\n')"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let logs = proxy.stderr();
+    assert_eq!(logs.matches("started anew").count(), 4, "{logs}");
+    assert_eq!(logs.matches("that is waited for").count(), 1, "{logs}");
+}
+
+#[test]
 fn nothing_is_left_open_by_a_hundred_restarts() {
     let proxy = builder().start();
     begin(&proxy, OBEYS);

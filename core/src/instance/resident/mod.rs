@@ -19,7 +19,6 @@ pub(crate) use conversation::sleep;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,9 +59,24 @@ pub(crate) struct Start<'a> {
 /// it, and is left to whoever ends this program.
 pub(crate) struct Resident {
     launch: Launch,
-    /// It seems to write to descriptor 3 when it has started, and later than was waited for.
-    speaks_first: AtomicBool,
-    state: Mutex<State>,
+    process: Mutex<Process>,
+}
+
+struct Process {
+    state: State,
+    first_line: FirstLine,
+}
+
+/// What is known of a line that the process writes to descriptor 3 when it has started, later than was
+/// waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstLine {
+    /// No reason to think of one.
+    Unseen,
+    /// What passed for an answer may have been one.
+    Suspected,
+    /// It was waited for, and none came: what passed for it was something else.
+    Disproved,
 }
 
 /// What is started.
@@ -111,11 +125,13 @@ impl Resident {
         logs: &mut Logs<'_>,
     ) -> Result<Self, StartError> {
         ack::check_environment(&launch.place.executable(), start.settings)?;
-        let conversation = begin(start, &launch, Duration::ZERO, until, logs)?;
+        let (conversation, _) = begin(start, &launch, Duration::ZERO, until, logs)?;
         Ok(Resident {
             launch,
-            speaks_first: AtomicBool::new(false),
-            state: Mutex::new(State::Waiting(conversation)),
+            process: Mutex::new(Process {
+                state: State::Waiting(conversation),
+                first_line: FirstLine::Unseen,
+            }),
         })
     }
 
@@ -130,7 +146,7 @@ impl Resident {
 
     /// One that has ended by itself is from now on like one that was cut off.
     pub(crate) fn revive(&self) {
-        let mut state = self.state();
+        let state = &mut self.process().state;
         if let State::Ended(_) = *state {
             *state = State::Cut;
         }
@@ -147,35 +163,44 @@ impl Resident {
     ) -> Result<Outcome, RunError> {
         let until = time_limit.map(|limit| Instant::now() + limit.duration());
         question.push(b'\n');
-        let mut state = self.state();
+        let process = &mut *self.process();
         // It may have waited here for others.
         if start.stop.is_requested() {
             return Err(RunError::Stopped);
         }
+        let Process { state, first_line } = process;
         // Nobody else can ask between this look and the question.
         if let State::Waiting(conversation) = &*state
             && let Some(reason) = conversation.out_of_step()
         {
             logs.note(format_args!("{reason}; it is started anew"));
-            if conversation.may_have_greeted() {
-                self.speaks_first.store(true, Ordering::Relaxed);
+            if conversation.may_have_greeted() && *first_line == FirstLine::Unseen {
+                *first_line = FirstLine::Suspected;
+                logs.note(format_args!(
+                    "the action may write a line when it starts: from now on that is waited for, up to \
+                     {FIRST_LINE:?}, until it does not come"
+                ));
             }
-            cut(&mut state, start, logs)?;
+            cut(state, start, logs)?;
         }
         if let State::Cut = *state {
             verify()?;
-            let patience = match self.speaks_first.load(Ordering::Relaxed) {
-                true => FIRST_LINE,
-                false => Duration::ZERO,
+            let patience = match first_line {
+                FirstLine::Suspected => patience_within(until),
+                FirstLine::Unseen | FirstLine::Disproved => Duration::ZERO,
             };
-            let conversation = begin(start, &self.launch, patience, until, logs);
-            *state = State::Waiting(conversation.map_err(|e| match (e, time_limit) {
+            let begun = begin(start, &self.launch, patience, until, logs);
+            let (conversation, has_spoken) = begun.map_err(|e| match (e, time_limit) {
                 (StartError::TimedOut, Some(limit)) => RunError::TimedOut { limit },
                 (StartError::Stopped, _) => RunError::Stopped,
                 (e, _) => RunError::Restart(e),
-            })?);
+            })?;
+            *state = State::Waiting(conversation);
+            if !patience.is_zero() && !has_spoken {
+                *first_line = FirstLine::Disproved;
+            }
         }
-        let conversation = match &mut *state {
+        let conversation = match state {
             State::Waiting(conversation) => conversation,
             State::Ended(ended) => return Err(earlier(*ended)),
             // Begun above.
@@ -188,7 +213,7 @@ impl Resident {
         };
         let heard = conversation.ask(&question, &terms, logs);
         if heard.is_err() {
-            let _ = cut(&mut state, start, logs);
+            let _ = cut(state, start, logs);
         }
         match heard? {
             Heard::Line(line) => answer(line, logs),
@@ -196,14 +221,14 @@ impl Resident {
                 limit: start.limits.max_result,
             }),
             Heard::Cut(why) => {
-                cut(&mut state, start, logs)?;
+                cut(state, start, logs)?;
                 Err(match (why, time_limit) {
                     (Cut::TimedOut, Some(limit)) => RunError::TimedOut { limit },
                     _ => RunError::Stopped,
                 })
             }
             Heard::Exited { when } => {
-                let ended = end(&mut state, Finish::Exited, start, logs)?;
+                let ended = end(state, Finish::Exited, start, logs)?;
                 if let Some(limits) = start.confined.and_then(Confined::quiet_limits) {
                     logs.note(format_args!("the action ended; {limits}"));
                 }
@@ -214,7 +239,7 @@ impl Resident {
                 })
             }
             Heard::Closed => {
-                let ended = end(&mut state, Finish::Cut, start, logs)?;
+                let ended = end(state, Finish::Cut, start, logs)?;
                 Err(RunError::Ended {
                     when: When::Now,
                     ended,
@@ -231,7 +256,7 @@ impl Resident {
         wakes: &[BorrowedFd<'_>],
         longest: Option<Duration>,
     ) -> Result<Rest, RunError> {
-        match &*self.state() {
+        match &self.process().state {
             State::Waiting(conversation) => conversation.rest(wakes, start.stop, longest),
             State::Cut | State::Ended(_) => conversation::sleep(wakes, longest),
         }
@@ -239,11 +264,11 @@ impl Resident {
 
     /// Hands on what the process has written, and brings it to its end where it has exited.
     pub(crate) fn tend(&self, start: Start<'_>, logs: &mut Logs<'_>) -> Result<(), RunError> {
-        let mut state = self.state();
-        if let State::Waiting(conversation) = &mut *state
+        let state = &mut self.process().state;
+        if let State::Waiting(conversation) = state
             && conversation.tend(start.stop, logs)?
         {
-            let ended = end(&mut state, Finish::Exited, start, logs)?;
+            let ended = end(state, Finish::Exited, start, logs)?;
             logs.note(format_args!("{ended}, between activations"));
         }
         Ok(())
@@ -252,12 +277,12 @@ impl Resident {
     /// Ends the process and its group, with TERM first, and waits for it.
     pub(crate) fn end(&self, start: Start<'_>, logs: &mut Logs<'_>) {
         // It is over, whatever is wrong with it.
-        let _ = cut(&mut self.state(), start, logs);
+        let _ = cut(&mut self.process().state, start, logs);
     }
 
     /// After a panic in the middle of a question, the conversation knows that it is out of step.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,6 +298,14 @@ impl Respondent<'_> {
         self.resident
             .run(self.start, self.verify, question, time_limit, logs)
     }
+}
+
+/// How long a first line is waited for in an activation that ends at `until`: the other half of what is
+/// left belongs to its answer.
+fn patience_within(until: Option<Instant>) -> Duration {
+    until.map_or(FIRST_LINE, |until| {
+        FIRST_LINE.min(until.saturating_duration_since(Instant::now()) / 2)
+    })
 }
 
 fn earlier(ended: Ended) -> RunError {
@@ -305,20 +338,21 @@ fn answer(line: Vec<u8>, logs: &mut Logs<'_>) -> Result<Outcome, RunError> {
 
 /// Starts the process, waits until it counts as started, and passes over what it has written to
 /// descriptor 3 until then: nothing was asked yet. A line is waited for at least as long as `patience`.
+/// Tells whether there was one.
 fn begin(
     start: Start<'_>,
     launch: &Launch,
     patience: Duration,
     until: Option<Instant>,
     logs: &mut Logs<'_>,
-) -> Result<Conversation, StartError> {
-    let mut conversation = greet(start, launch, patience, until, logs)?;
+) -> Result<(Conversation, bool), StartError> {
+    let (mut conversation, has_greeted) = greet(start, launch, patience, until, logs)?;
     let unasked = conversation.take_unasked();
     let unasked = unasked.map_err(|e| StartError::Run(Box::new(e)))?;
     if !unasked.is_empty() {
         note_unasked(&unasked, logs);
     }
-    Ok(conversation)
+    Ok((conversation, has_greeted || !unasked.is_empty()))
 }
 
 fn note_unasked(lines: &[u8], logs: &mut Logs<'_>) {
@@ -329,14 +363,14 @@ fn note_unasked(lines: &[u8], logs: &mut Logs<'_>) {
     ));
 }
 
-/// Starts the process and waits until it counts as started.
+/// Starts the process and waits until it counts as started. Tells whether a line has shown it.
 fn greet(
     start: Start<'_>,
     launch: &Launch,
     patience: Duration,
     until: Option<Instant>,
     logs: &mut Logs<'_>,
-) -> Result<Conversation, StartError> {
+) -> Result<(Conversation, bool), StartError> {
     let executable = launch.place.executable();
     let program = Program {
         path: &executable,
@@ -364,15 +398,15 @@ fn greet(
     let is_late = until.is_some_and(|until| until <= Instant::now());
     let error = match heard {
         Ok(Heard::Line(line)) => match (Ack::read(&line), greeting) {
-            (Ack::Good, _) => return Ok(conversation),
+            (Ack::Good, _) => return Ok((conversation, true)),
             (Ack::Bad { reason }, Greeting::Ack) => StartError::BadAck { reason },
             (Ack::Bad { .. }, Greeting::LivesFor(_)) => {
                 note_unasked(&line, logs);
-                return Ok(conversation);
+                return Ok((conversation, true));
             }
         },
         Ok(Heard::Cut(Cut::TimedOut)) if until_alive.is_some() && !is_late => {
-            return Ok(conversation);
+            return Ok((conversation, false));
         }
         Ok(Heard::Cut(Cut::TimedOut)) => StartError::TimedOut,
         Ok(Heard::Cut(Cut::Stopped)) => StartError::Stopped,
