@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced by scripts that test several architectures.
+# Sourced by scripts that do the same for several architectures.
 
-# two_at_a_time FUNCTION ARGUMENT...: the function with each argument, two at a time, for much of a test
-# under emulation is waiting; in containers it is not: there the engine works. What it says is shown when it is done, and not in the
-# midst of another's. Fails where one fails, after all have run.
+# two_at_a_time FUNCTION ARGUMENT...: the function with each argument, two at a time, where each keeps one
+# processor busy or waits much. What it says is shown when it is done, and not in the midst of another's.
+# Fails where one fails, after all have run.
 two_at_a_time() {
     local function=$1 argument running=0 status=0 said
     shift

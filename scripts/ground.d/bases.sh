@@ -63,24 +63,6 @@ base() {
     echo "$CACHE/bases/$1.tar.gz"
 }
 
-# Two at a time: each keeps a processor busy.
-base_archives() {
-    local arch running=0 status=0
-    for arch in "$@"; do
-        if [ $running -ge 2 ]; then
-            wait -n || status=1
-            running=$((running - 1))
-        fi
-        base_archive "$arch" &
-        running=$((running + 1))
-    done
-    while [ $running -gt 0 ]; do
-        wait -n || status=1
-        running=$((running - 1))
-    done
-    return $status
-}
-
 debian_image() {
     local arch platforms=
     mkdir -p "$CACHE/bases/context"
@@ -125,6 +107,6 @@ bases() {
     mkdir -p "$CACHE/bases"
     rust_image
     [ ${#based[@]} -gt 0 ] || return 0
-    base_archives "${based[@]}" || die "a base image could not be made"
+    two_at_a_time base_archive "${based[@]}" || die "a base image could not be made"
     debian_image "${based[@]}"
 }

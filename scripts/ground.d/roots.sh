@@ -13,8 +13,9 @@ bootstrap() {
     # A mirror may lag behind by more than a release file's validity. check/qemu is skipped because
     # it looks for emulators by the names of Debian's own packages and knows no architecture newer
     # than mmdebstrap; `emulation` has seen to it that the kernel runs this one, in any root. Licences
-    # stay, as in Debian's slim images: what is made of this is passed on.
-    quietly timeout 1800 mmdebstrap --skip=check/qemu --variant=minbase --architectures="$architecture" \
+    # stay, as in Debian's slim images: what is made of this is passed on. `timeout` has a process group of
+    # its own, so a signal to this one passes it by: it ends when its parent does.
+    quietly setpriv --pdeathsig TERM timeout 1800 mmdebstrap --skip=check/qemu --variant=minbase --architectures="$architecture" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "5"' \
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-include=/usr/share/doc/*/copyright' \
