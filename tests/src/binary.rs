@@ -1,4 +1,4 @@
-//! The programs under test, built once as users get them: in release mode.
+//! The programs under test, built once: those that are released as users get them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,11 @@ pub fn proxy() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
         .get_or_init(|| {
-            build(&["-p", "actionproxy-server", "--bin", "actionproxy"]).join("actionproxy")
+            build(
+                RELEASE,
+                &["-p", "actionproxy-server", "--bin", "actionproxy"],
+            )
+            .join("actionproxy")
         })
         .clone()
 }
@@ -24,16 +28,17 @@ pub fn mqtt() -> PathBuf {
     }
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
-        .get_or_init(|| build(&["-p", "actionproxy-mqtt"]).join("actionproxy-mqtt"))
+        .get_or_init(|| build(RELEASE, &["-p", "actionproxy-mqtt"]).join("actionproxy-mqtt"))
         .clone()
 }
 
-/// An example program of `package`.
+/// An example program of `package`, as `cargo run --example` makes it: linking one as a release takes a
+/// minute.
 pub fn example(package: &str, name: &str) -> PathBuf {
     if let Some(dir) = std::env::var_os("ACTIONPROXY_EXAMPLES") {
         return Path::new(&dir).join(name);
     }
-    build(&["-p", package, "--example", name])
+    build(DEBUG, &["-p", package, "--example", name])
         .join("examples")
         .join(name)
 }
@@ -48,12 +53,18 @@ pub fn command() -> Command {
     command
 }
 
+/// A profile of cargo's, and the directory of what is built with it.
+type Profile = (&'static str, &'static str);
+
+const RELEASE: Profile = ("release", "release");
+const DEBUG: Profile = ("dev", "debug");
+
 /// Builds and returns the directory of what was built.
-fn build(what: &[&str]) -> PathBuf {
+fn build((profile, dir): Profile, what: &[&str]) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet"])
+        .args(["build", "--quiet", "--profile", profile])
         .args(what)
         .current_dir(&root)
         .status()
@@ -61,5 +72,5 @@ fn build(what: &[&str]) -> PathBuf {
     assert!(status.success(), "cargo build {what:?}: {status}");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("release")
+    target.join(dir)
 }
