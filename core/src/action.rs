@@ -1,11 +1,11 @@
 //! An action: owns the state and calls the runner's hooks in order.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::config::{Config, InstanceKind, Reinit, VerifyPolicy};
 use crate::error::{InitError, RunError, VerifyError};
-use crate::init::install::{self, record, sync};
-use crate::init::place;
+use crate::init::install::{self, Committed, record, sync};
+use crate::init::place::{self, Standing};
 use crate::init::readable;
 use crate::init::stub;
 use crate::init::verify::{Executable, Recorded};
@@ -43,6 +43,8 @@ pub struct Action {
     origin: Origin,
     state: State,
     instance: Instance,
+    /// What the last init has left for a moment when nobody waits.
+    spent: Mutex<Option<Committed>>,
 }
 
 /// Where what stands at the executable's path comes from.
@@ -163,6 +165,7 @@ impl Action {
             origin: Origin::Found,
             state: State::Opened(Earlier::None),
             instance: Instance::Process,
+            spent: Mutex::default(),
         }
     }
 
@@ -197,10 +200,14 @@ impl Action {
         let mut environment = self.config.env.clone();
         environment.merge(&brought);
         let environment = of_actions(environment, self.confined.as_ref());
-        if let Some(place) = ready.place.take() {
-            self.start(place, ready, environment, &stop, logs)?;
-            self.brought = brought;
-            return Ok(());
+        match ready.standing.take() {
+            Some(Standing::Beside(place)) => {
+                self.start(place, ready, environment, &stop, logs)?;
+                self.brought = brought;
+                return Ok(());
+            }
+            Some(Standing::Installed(committed)) => self.spent = Mutex::new(Some(committed)),
+            None => {}
         }
         self.environment = environment;
         self.brought = brought;
@@ -209,6 +216,12 @@ impl Action {
         }
         self.state = State::Initialized(ready.recorded);
         Ok(())
+    }
+
+    /// Lets go of what the last init has left.
+    fn tidy(&self) {
+        let spent = self.spent.lock();
+        drop(spent.unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// All of an init that leaves the action as it is, and the variables that it brings.

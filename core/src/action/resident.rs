@@ -8,7 +8,7 @@ use super::{Action, State};
 use crate::config::InstanceKind;
 use crate::error::{InitError, RunError, StartError};
 use crate::init::Ready;
-use crate::init::place::Numbered;
+use crate::init::place::{Numbered, Standing};
 use crate::init::verify::Executable;
 use crate::instance::{self, Instance, Launch, Resident, Respondent, Rest, Start};
 use crate::message::{InitRequest, Outcome, RunRequest};
@@ -26,14 +26,18 @@ impl Action {
     /// [`InitError`], as [`init`](Self::init) has it.
     pub fn build(&self, request: InitRequest, logs: &mut Logs<'_>) -> Result<Built, InitError> {
         let (ready, _) = self.prepare(request, logs)?;
-        ready.place.map(Built).ok_or(InitError::NoCode)
+        match ready.standing {
+            Some(Standing::Beside(place)) => Ok(Built(place)),
+            Some(Standing::Installed(_)) | None => Err(InitError::NoCode),
+        }
     }
 
     /// Waits until one of `wakes` is readable, `longest` is over, or a resident process writes or
     /// exits; for such a process, [`tend`](Self::tend) is due then. It may return for nothing.
     ///
     /// Somebody has to wait so whenever no activation runs, lest the process stand still with a full
-    /// pipe.
+    /// pipe. What an init has left for a moment when nobody waits for it is tidied up first: an empty
+    /// directory without a name, which the file system has to free. Without this the next init does it.
     ///
     /// # Errors
     /// [`RunError::Io`] where the machine does not let it wait.
@@ -42,6 +46,7 @@ impl Action {
         wakes: &[BorrowedFd<'_>],
         longest: Option<Duration>,
     ) -> Result<Rest, RunError> {
+        self.tidy();
         match (&self.instance, self.start_of_resident(&NEVER)) {
             (Instance::Resident(Some(resident)), Some(start)) => {
                 resident.rest(start, wakes, longest)

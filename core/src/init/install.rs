@@ -133,13 +133,13 @@ impl Stage {
     /// when a directory to merge with is on another file system or may not be written, or when
     /// the stage cannot be synced: nothing has changed then. An [`InitError::Io`] from the moves
     /// themselves leaves the commit to [`recover`], which the next [`Stage::create`] calls.
-    pub fn commit(self) -> Result<(), InitError> {
+    pub fn commit(self) -> Result<Committed, InitError> {
         self.commit_watched(&mut || {})
     }
 
     /// [`Stage::commit`], calling `step` before each change, so that a test can end the process
     /// between any two.
-    fn commit_watched(mut self, step: &mut dyn FnMut()) -> Result<(), InitError> {
+    fn commit_watched(mut self, step: &mut dyn FnMut()) -> Result<Committed, InitError> {
         let (durability, action_dir) = (self.durability, &self.action_dir);
         let target =
             open_dir(action_dir).map_err(InitError::io("open the action directory", action_dir))?;
@@ -177,8 +177,16 @@ impl Stage {
             action_dir,
             durability,
         };
-        commit.roll_forward(&plan, step)
+        commit.roll_forward(&plan, step)?;
+        Ok(Committed { _emptied: self })
     }
+}
+
+/// What a commit leaves: the staging directory, which is empty and has no name any more. The file system
+/// frees it when this is dropped, and takes longer for that than for the rest of a small install.
+#[derive(Debug)]
+pub struct Committed {
+    _emptied: Stage,
 }
 
 /// A staging directory past the commit point.

@@ -36,7 +36,7 @@ use crate::runner::{ActionRunner, Staged};
 use cache::{Cache, Found, Key};
 use decode::{Form, Payload};
 use hooks::{Asked, At};
-use place::{Numbered, Paths, Place};
+use place::{Paths, Place, Standing};
 use verify::{Executable, Recorded};
 
 /// What one init has to work with.
@@ -59,8 +59,8 @@ pub(crate) struct Ready {
     pub recorded: Option<Recorded>,
     /// Whether the code brought the executable, or it stood there before.
     pub brought_executable: bool,
-    /// The directory of a resident process, which is still to be started.
-    pub place: Option<Numbered>,
+    /// Where what came stands, if something came.
+    pub standing: Option<Standing>,
     /// What the `env` hook's command printed, for every later run.
     pub variables: Environment,
     /// When init has taken as long as it may.
@@ -108,7 +108,7 @@ impl<'a> Init<'a, '_> {
         Ok(Ready {
             recorded,
             brought_executable: false,
-            place: None,
+            standing: None,
             variables: self.variables(asked, at)?,
             until: asked.until,
         })
@@ -211,7 +211,7 @@ impl<'a> Init<'a, '_> {
         if let (true, Some(recorded)) = (brought_executable, &recorded) {
             place.record(&config.executable, recorded.digest())?;
         }
-        let place = place.commit()?;
+        let standing = place.commit()?;
         if let Some(contents) = contents {
             // Said, since the image's executable may just as well be a stub that knows nothing of
             // the archive.
@@ -220,13 +220,13 @@ impl<'a> Init<'a, '_> {
                 config.executable_path().display()
             ));
         }
-        if let (Some(recorded), None) = (&recorded, &place) {
+        if let (Some(recorded), Standing::Installed(_)) = (&recorded, &standing) {
             recorded.moved_to(&config.executable_path());
         }
         Ok(Ready {
             recorded,
             brought_executable,
-            place,
+            standing: Some(standing),
             variables,
             until: asked.until,
         })

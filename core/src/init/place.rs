@@ -10,7 +10,7 @@ use crate::config::{Config, InstanceKind};
 use crate::digest::Digest;
 use crate::error::InitError;
 
-use super::install::Stage;
+use super::install::{Committed, Stage};
 
 /// The directory of a numbered place that code is received in.
 const RECEIVED: &str = "src";
@@ -66,12 +66,20 @@ impl Place {
     }
 
     /// Makes what was prepared the action, if it is staged; a numbered place stands where it is.
-    pub(crate) fn commit(self) -> Result<Option<Numbered>, InitError> {
+    pub(crate) fn commit(self) -> Result<Standing, InitError> {
         match self {
-            Place::Staged(stage) => stage.commit().map(|()| None),
-            Place::Numbered(numbered) => Ok(Some(numbered)),
+            Place::Staged(stage) => stage.commit().map(Standing::Installed),
+            Place::Numbered(numbered) => Ok(Standing::Beside(numbered)),
         }
     }
+}
+
+/// What an init has prepared, where it stands now.
+pub(crate) enum Standing {
+    /// In the action directory.
+    Installed(Committed),
+    /// In a directory of its own. The process is still to be started.
+    Beside(Numbered),
 }
 
 /// Where things lie in a place. All but the directories are relative to one of them.

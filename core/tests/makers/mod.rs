@@ -83,7 +83,7 @@ pub fn install(
         Path::new("exec"),
         limits,
     )?;
-    stage.commit()
+    stage.commit().map(drop)
 }
 
 /// The line that refuses a zip of these entries.
