@@ -71,8 +71,7 @@ pub(crate) fn serve(
         workers.prepare(init);
     }
     let port = ActionPort::new(&*contract, Arc::clone(&workers));
-    let _ = coroutines.join();
-    let server = Server::start(listeners, Arc::new(port), limits(&options))
+    let server = Server::new(listeners, Arc::new(port), limits(&options))
         .map_err(|e| format!("failed to start: {}", explained(&e)))?;
     workers.look_at(Box::new(Arrivals(Arc::clone(&server))));
     let mut servers = vec![Arc::clone(&server)];
@@ -85,11 +84,19 @@ pub(crate) fn serve(
         };
         servers.push(start_operator(operator, listener, &options)?);
     }
-    let ending = Ending::prepare(&options, &server, &workers, stop)?;
-    process::check_descriptors().map_err(|e| format!("failed to start: {}", explained(&e)))?;
+    let open = || servers.iter().for_each(|server| server.open());
+    // The thread that is to work looks for requests already. What is not ready yet is needed when that
+    // works, or when the end comes. Only a line that says where it listens has to come before any log.
+    if places.is_empty() {
+        open();
+    }
+    let _ = coroutines.join();
+    let ending = look_and_end(&options, &server, &workers, stop).inspect_err(|_| {
+        server.remove_paths();
+    })?;
     // From here on nothing fails that a start needs.
     places.iter().for_each(note);
-    servers.iter().for_each(|server| server.open());
+    open();
 
     let first = shutdown.wait(&ending.finished);
     // In this order: the reply to a run that waits is the last of its connection.
@@ -107,6 +114,20 @@ pub(crate) fn serve(
     };
     // Not a return: the threads have no end, and no reason to be waited for.
     std::process::exit(status)
+}
+
+/// Has the server look by itself, and prepares its end.
+fn look_and_end(
+    options: &Options,
+    server: &Arc<Server>,
+    workers: &Arc<Workers>,
+    stop: Stop,
+) -> Result<Ending, String> {
+    let failed = |e| format!("failed to start: {}", explained(&e));
+    server.look_by_itself().map_err(failed)?;
+    let ending = Ending::prepare(options, server, workers, stop)?;
+    process::check_descriptors().map_err(failed)?;
+    Ok(ending)
 }
 
 /// What a service manager handed over, else the socket or port that is asked for.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::http::{Answer, Connection, request};
 use crate::wait::eventually;
-use crate::{SENTINEL, binary};
+use crate::{SENTINEL, binary, census};
 
 /// How a proxy is to be started.
 #[derive(Debug, Default)]
@@ -93,6 +93,7 @@ impl Builder {
                 proxy.has_exited().then_some(false)
             });
             if answers {
+                proxy.settle();
                 return proxy;
             }
             // Another process may have taken the port since it was chosen.
@@ -235,6 +236,17 @@ impl Proxy {
         match &self.running {
             Running::Here(child) => Pid::from_child(child),
             Running::Elsewhere { .. } => panic!("this test needs a proxy on this machine"),
+        }
+    }
+
+    /// It answers before everything is ready that it will ever need; who counts descriptors, threads or
+    /// memory counts from here.
+    fn settle(&self) {
+        if let Running::Here(child) = &self.running {
+            let pid = Pid::from_child(child);
+            eventually("the proxy to have started", || {
+                census::is_at_rest(pid).then_some(())
+            });
         }
     }
 

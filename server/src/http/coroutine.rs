@@ -2,6 +2,7 @@
 
 use std::os::fd::AsRawFd;
 use std::panic::AssertUnwindSafe;
+use std::sync::Once;
 use std::thread::{self, JoinHandle};
 use std::{fmt, io};
 
@@ -22,6 +23,10 @@ const PREPARING_STACK: usize = 2 << 20;
 
 /// Descriptors with which the library makes itself ready.
 const DESCRIPTORS: usize = 4;
+
+/// The library is ready. Until then no other thread may come near it: it shares what it makes without
+/// a barrier.
+static PREPARED: Once = Once::new();
 
 /// Makes coroutines possible. To be called before anything else here, and once.
 ///
@@ -44,7 +49,7 @@ pub(crate) fn prepare() -> io::Result<JoinHandle<()>> {
         .spawn(|| {
             // The library begins with its first coroutine. Without memory for it there will be no
             // other either, and the server says so.
-            let _ = spawn(|| {});
+            PREPARED.call_once(|| drop(launch(|| {})));
         })
 }
 
@@ -63,6 +68,11 @@ pub(crate) fn prepare_once() {
 /// # Errors
 /// There is no memory for it.
 pub(super) fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    PREPARED.wait();
+    launch(body)
+}
+
+fn launch(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     // JUSTIFICATION: may asks the caller to see to two things that it cannot check.
     // SAFETY: what is spawned here needs less than half of the stack, and thread locals stay valid
     // across a yield since there is one worker thread.

@@ -59,11 +59,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Makes ready to accept, which [`open`](Self::open) begins.
+    /// Makes ready to accept, which [`open`](Self::open) begins, and to look, which somebody has to.
     ///
     /// # Errors
     /// There is no thread, descriptor or memory for it.
-    pub(crate) fn start(
+    pub(crate) fn new(
         listeners: Vec<Listener>,
         service: Arc<dyn Service>,
         limits: Limits,
@@ -91,12 +91,22 @@ impl Server {
             exchanged: Condvar::new(),
         });
         *unpoisoned(itself.lock()) = Arc::downgrade(&server);
-        // Here, where somebody hears of it if it cannot be had.
-        let waiter = Waiter::new(Gate(Arc::clone(&server)))?;
-        server.watch.set_waker(waiter.waker());
-        let polling = Arc::clone(&server);
-        coroutine::spawn(move || polling.poll(&waiter))?;
         Ok(server)
+    }
+
+    /// From now on it looks by itself, as long as nobody else does.
+    ///
+    /// # Errors
+    /// There is no descriptor or memory for it.
+    pub(crate) fn look_by_itself(self: &Arc<Self>) -> io::Result<()> {
+        let waiter = Waiter::new(Gate(Arc::clone(self)))?;
+        let waker = waiter.waker();
+        self.watch.set_waker(waiter.waker());
+        let polling = Arc::clone(self);
+        coroutine::spawn(move || polling.poll(&waiter))?;
+        // For what came before there was a waker.
+        waker.wake();
+        Ok(())
     }
 
     /// Begins to accept. Who has connected before waits in the kernel.

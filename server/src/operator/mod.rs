@@ -75,7 +75,9 @@ impl Operator {
             max_connections: most_connections(),
             idle,
         };
-        Server::start(vec![listener], Arc::new(Port::new(ask)), limits)
+        let server = Server::new(vec![listener], Arc::new(Port::new(ask)), limits)?;
+        server.look_by_itself()?;
+        Ok(server)
     }
 
     /// Why the proxy is not ready for activations, if it is not.
