@@ -10,6 +10,7 @@ mod client;
 mod figures;
 mod memory;
 mod options;
+mod processor;
 mod programs;
 mod report;
 mod stats;

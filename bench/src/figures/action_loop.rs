@@ -11,6 +11,7 @@ use crate::alternate::{self, Shown, Turn};
 use crate::bare_loop::BareLoop;
 use crate::client;
 use crate::memory::{self, mib};
+use crate::processor;
 use crate::programs::Looping;
 use crate::report::{Report, Row};
 use crate::stats::Samples;
@@ -18,6 +19,9 @@ use crate::subject::{Running, Subject, archive_init, text_init};
 
 /// Bytes of the argument, and how often each is measured.
 const SIZES: [(usize, usize); 3] = [(100, 1000), (100_000, 200), (900_000, 60)];
+
+/// Over how many runs processor time is taken: the kernel counts it in nanoseconds, and reading it costs.
+const RUNS_IN_A_ROW: u32 = 100;
 
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Result<(), String> {
     let subjects: Vec<_> = bench
@@ -39,6 +43,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Result<(), String> 
         report.group(format!("ActionLoop /init of a C loop, {how}"));
         inits(bench, &subjects, report)?;
     }
+    processor_time(bench, &subjects, report)?;
     resident_memory(bench, &subjects, report)
 }
 
@@ -130,6 +135,45 @@ fn inits(bench: &Bench, subjects: &[Subject], report: &mut Report) -> Result<(),
                 .get(1)
                 .filter(|peer| peer.summary().is_some())
                 .map(|peer| (subjects[1].name.as_str(), peer)),
+        });
+    }
+    Ok(())
+}
+
+/// What a `/run` takes of the processors, on a kept connection: the proxy's part, without the loop's.
+fn processor_time(bench: &Bench, subjects: &[Subject], report: &mut Report) -> Result<(), String> {
+    report.group("ActionLoop processor time of a /run, without the loop's own: C loop, 100 B");
+    let init = init_of(&bench.actions.looping(Looping::C))?;
+    let request = client::run_request(100);
+    let mut proxies = Vec::new();
+    for (at, subject) in subjects.iter().enumerate() {
+        match start(subject, &init) {
+            Ok(running) => proxies.push((subject, running, None, Samples::default())),
+            Err(e) if at == 0 => return Err(e),
+            Err(e) => report.note(&e),
+        }
+    }
+    for _ in 0..bench.runs(40) {
+        for (_, running, connection, samples) in &mut proxies {
+            let time = || running.pid().and_then(processor::time_of);
+            let before = time();
+            for _ in 0..RUNS_IN_A_ROW {
+                expect_200(exchange_kept(connection, running.address, &request))?;
+            }
+            if let (Some(before), Some(after)) = (before, time()) {
+                samples.push((after - before) / 1e3 / f64::from(RUNS_IN_A_ROW));
+            }
+        }
+    }
+    let peer = proxies
+        .get(1)
+        .map(|(subject, _, _, samples)| (subject.name.as_str(), samples));
+    for (subject, _, _, samples) in &proxies {
+        report.row(&Row {
+            subject: &subject.name,
+            unit: "us",
+            samples,
+            against: peer,
         });
     }
     Ok(())
