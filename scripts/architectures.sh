@@ -39,6 +39,11 @@ architectures() {
     printf '%s' "$ARCHITECTURES" | awk -v images="${1:-}" 'NF && (images == "" || $9 == images) { print $1 }'
 }
 
+# last_change FILE: seconds since 1970 of the last commit that changed it; without commits, of the file.
+last_change() {
+    git -c safe.directory="$PWD" log -1 --format=%ct -- "$1" 2>/dev/null | grep . || stat -c %Y "$1"
+}
+
 # column NAME NUMBER
 column() {
     printf '%s' "$ARCHITECTURES" | awk -v name="$1" -v number="$2" \

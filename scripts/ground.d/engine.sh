@@ -6,6 +6,12 @@ engine_root() {
     root "$ENGINE" ca-certificates,docker.io,docker-cli,docker-buildx,iptables,qemu-user,git
 }
 
+# Of its own: another engine's images can be pushed there too.
+registry() {
+    root "$CACHE/registry" docker-registry >&2
+    echo "$CACHE/registry/usr/bin/docker-registry"
+}
+
 # A Docker that answers, knows buildx and keeps images for several platforms. Our own, where the
 # environment points at it already, is none that was there.
 there_is_docker() {

@@ -154,6 +154,10 @@ pub(crate) const COMMANDS: &[(&str, RunBy)] = &[
     ("cat > init.json", MQTT),
     ("tests/clients/run", File(".ci/run", "tests/clients/run")),
     (
+        "tests/images/pushed",
+        File(".ci/architectures", "tests/images/pushed"),
+    ),
+    (
         "tests/images/reproducible",
         File(".ci/architectures", "tests/images/reproducible"),
     ),
