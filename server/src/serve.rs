@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use actionproxy_core::limits::explained;
@@ -90,10 +90,8 @@ pub(crate) fn serve(
     if places.is_empty() {
         open();
     }
-    let _ = coroutines.join();
-    let ending = look_and_end(&options, &server, &workers, stop).inspect_err(|_| {
-        server.remove_paths();
-    })?;
+    let ending = look_and_end(coroutines, &options, &server, &workers, stop)
+        .inspect_err(|_| server.remove_paths())?;
     // From here on nothing fails that a start needs.
     places.iter().for_each(note);
     open();
@@ -116,15 +114,20 @@ pub(crate) fn serve(
     std::process::exit(status)
 }
 
-/// Has the server look by itself, and prepares its end.
+/// Has the server look by itself once there can be coroutines, and prepares its end.
 fn look_and_end(
+    coroutines: JoinHandle<io::Result<()>>,
     options: &Options,
     server: &Arc<Server>,
     workers: &Arc<Workers>,
     stop: Stop,
 ) -> Result<Ending, String> {
     let failed = |e| format!("failed to start: {}", explained(&e));
-    server.look_by_itself().map_err(failed)?;
+    let prepared = coroutines.join();
+    prepared
+        .unwrap_or_else(|_| Err(io::Error::other("the library of coroutines panicked")))
+        .and_then(|()| server.look_by_itself())
+        .map_err(failed)?;
     let ending = Ending::prepare(options, server, workers, stop)?;
     process::check_descriptors().map_err(failed)?;
     Ok(ending)

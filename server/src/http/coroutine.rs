@@ -35,7 +35,7 @@ static PREPARED: Once = Once::new();
 ///
 /// # Errors
 /// There is no thread to be had.
-pub(crate) fn prepare() -> io::Result<JoinHandle<()>> {
+pub(crate) fn prepare() -> io::Result<JoinHandle<io::Result<()>>> {
     may::config()
         // Coroutines only move bytes, and all else has threads of its own. With a second worker
         // connections are handed from one to the other.
@@ -47,9 +47,11 @@ pub(crate) fn prepare() -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .stack_size(PREPARING_STACK)
         .spawn(|| {
-            // The library begins with its first coroutine. Without memory for it there will be no
-            // other either, and the server says so.
-            PREPARED.call_once(|| drop(launch(|| {})));
+            // The library begins with its first coroutine. One that could not make itself ready, for
+            // want of a thread, may look as if it were.
+            let mut prepared = Ok(());
+            PREPARED.call_once(|| prepared = launch(|| {}));
+            prepared
         })
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn prepare_once() {
     static PREPARED: std::sync::Once = std::sync::Once::new();
     PREPARED.call_once(|| {
         let preparing = prepare().expect("a thread");
-        preparing.join().expect("no panic");
+        preparing.join().expect("no panic").expect("it is ready");
     });
 }
 
@@ -80,7 +82,7 @@ fn launch(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 /// The library panics where the kernel gives no memory for a stack, no thread or no descriptor.
-fn started(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+fn started<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     process::quietly(AssertUnwindSafe(start)).unwrap_or_else(|_| Err(missing()))
 }
 
@@ -89,8 +91,11 @@ fn missing() -> io::Error {
     let descriptors: Result<Vec<_>, _> = (0..DESCRIPTORS)
         .map(|_| epoll::create(epoll::CreateFlags::CLOEXEC))
         .collect();
-    match descriptors {
-        Err(e) => e.into(),
+    if let Err(e) = descriptors {
+        return e.into();
+    }
+    match thread::Builder::new().spawn(|| {}) {
+        Err(e) => e,
         Ok(_) => io::ErrorKind::OutOfMemory.into(),
     }
 }
@@ -125,9 +130,10 @@ impl Waiter {
     /// For a descriptor that does not block. It is kept open as long as this lives.
     ///
     /// # Errors
-    /// The kernel cannot watch it.
+    /// The kernel cannot watch it, or the library could not be made ready.
     pub(super) fn new(fd: impl AsRawFd + Send + Sync + 'static) -> io::Result<Self> {
-        Ok(Waiter(CoIo::new(Watched(Box::new(fd)))?))
+        PREPARED.wait();
+        started(|| Ok(Waiter(CoIo::new(Watched(Box::new(fd)))?)))
     }
 
     /// Waits until something has changed since the last call: bytes came, there is room for more,
