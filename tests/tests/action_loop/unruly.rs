@@ -351,6 +351,8 @@ fn one_that_answers_twice_is_waited_for_like_one_that_greets_only_once() {
     let logs = proxy.stderr();
     assert_eq!(logs.matches("started anew").count(), 4, "{logs}");
     assert_eq!(logs.matches("that is waited for").count(), 1, "{logs}");
+    // One for each start that was waited in.
+    assert_eq!(logs.matches("none is waited for").count(), 1, "{logs}");
 }
 
 #[test]

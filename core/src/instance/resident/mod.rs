@@ -198,6 +198,7 @@ impl Resident {
             *state = State::Waiting(conversation);
             if !patience.is_zero() && !has_spoken {
                 *first_line = FirstLine::Disproved;
+                logs.note("the action wrote no line when it started: none is waited for any more");
             }
         }
         let conversation = match state {
