@@ -29,7 +29,7 @@ engine_answers() { DOCKER_HOST=unix://$RUN/docker.sock "$ENGINE/usr/bin/docker" 
 engine_process() {
     local process
     process=$(cat "$RUN/engine.pid" 2>/dev/null) || return 1
-    tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null | grep -q '^dockerd.*--data-root /srv/data' || return 1
+    tr '\0' ' ' 2>/dev/null <"/proc/$process/cmdline" | grep -q '^dockerd.*--data-root /srv/data' || return 1
     echo "$process"
 }
 
@@ -41,17 +41,30 @@ engine() {
     fi
     require_machine
     engine_root
-    echo own >"$RUN/kind"
     mkdir -p "$CACHE/bin" "$CACHE/docker/cli-plugins"
     ln -sf "$ENGINE/usr/bin/docker" "$CACHE/bin/docker"
     ln -sf "$ENGINE/usr/libexec/docker/cli-plugins/docker-buildx" "$CACHE/docker/cli-plugins/docker-buildx"
     "$CACHE/bin/docker" --version >/dev/null 2>&1 || die "Debian $SUITE's docker does not run on this machine's C library"
-    if engine_process >/dev/null && engine_answers; then return; fi
+    if engine_process >/dev/null && engine_answers; then echo own >"$RUN/kind"; return; fi
     say "starting the engine"
     # Left alone it would keep what it built until three quarters of the disk are full.
     mkdir -p "$ENGINE/etc/docker"
     echo '{"builder": {"gc": {"enabled": true, "policy": [{"all": true, "maxUsedSpace": "20GB"}]}}}' \
         >"$ENGINE/etc/docker/daemon.json"
+    # It gives its containerd 15 s to start, which on a busy disk may be too few the first time.
+    local attempt
+    for attempt in 1 2 3; do
+        [ $attempt = 1 ] || say "again"
+        start_engine
+        ! wait_for_engine || return 0
+        tail -n 15 "$RUN/engine.log" >&2
+        stop_engine
+    done
+    die "the Docker engine did not start"
+}
+
+start_engine() {
+    echo own >"$RUN/kind"
     # A root of its own (pivot_root, for runc refuses to work in a chroot), in a mount namespace
     # that ends with it: no mount is left behind however it ends.
     # shellcheck disable=SC2016
@@ -73,15 +86,18 @@ engine() {
             exec dockerd --host unix:///srv/run/docker.sock --data-root /srv/data --exec-root /run/docker \
                 --pidfile /run/dockerd.pid --feature containerd-snapshotter=true --log-level warn"
     ' </dev/null >"$RUN/engine.log" 2>&1 9>&- &
+}
+
+# Fails where it ends instead, or does not answer within a minute.
+wait_for_engine() {
     local tries
     for tries in $(seq 120); do
         if engine_answers; then say "the engine answers"; return; fi
         # Not before it had the time to write its process id.
-        [ "$tries" -lt 20 ] || engine_process >/dev/null || break
+        [ "$tries" -lt 20 ] || engine_process >/dev/null || return 1
         sleep 0.5
     done
-    tail -n 15 "$RUN/engine.log" >&2
-    die "the Docker engine did not start"
+    return 1
 }
 
 stop_engine() {
