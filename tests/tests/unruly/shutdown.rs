@@ -122,6 +122,43 @@ fn when_the_grace_runs_out_the_group_is_ended_and_the_client_answered() {
 }
 
 #[test]
+fn each_process_of_the_group_is_told_once() {
+    if !are_here(&["strace"]) {
+        return;
+    }
+    // Time for a handler to run before the next signal is sent. -D: the proxy is our child and not strace's.
+    let strace = "strace -D -f -o /dev/null -e trace=kill -e inject=kill:delay_exit=200000";
+    let mut proxy = Proxy::builder()
+        .under(strace.split(' '))
+        .arg("--grace=0s")
+        .arg("--kill-grace=1h")
+        .start();
+    let loops = "until [ -e ../end ]; do sleep 0.01; done";
+    proxy.init(&format!(
+        "#!/bin/sh\ntell() {{ trap \"echo $1 TERM >> ../told\" TERM; trap \"echo > ../$1-woken\" CONT; }}\n\
+         (tell child; echo > ../child-begun; {loops}) &\ntell leader; echo > ../leader-begun; {loops}\n"
+    ));
+    thread::scope(|scope| {
+        let running = run_aside(scope, &proxy);
+        for name in ["child-begun", "leader-begun"] {
+            told(&proxy, name);
+        }
+        proxy.signal(Signal::TERM);
+        // What wakes a stopped process is sent behind it.
+        for name in ["child-woken", "leader-woken"] {
+            told(&proxy, name);
+        }
+        tell(&proxy, "end");
+        assert_eq!(running.join().expect("an answer").status, 502);
+    });
+    assert_eq!(proxy.wait(), 0);
+    let log = fs::read_to_string(proxy.scratch().join("told")).expect("a file");
+    let mut lines: Vec<_> = log.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["child TERM", "leader TERM"]);
+}
+
+#[test]
 fn a_long_answer_arrives_whole() {
     if !are_here(&["perl"]) {
         return;

@@ -2,17 +2,20 @@
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpgid, kill_process, kill_process_group,
+    waitid,
 };
 
 use super::super::status::{self, Cause, Ended, MemoryWatch};
 use crate::error::RunError;
 
-/// Signals the group, and its leader, who may have joined another one. An error only says that
-/// nobody is there any more.
+/// Signals the group, and its leader where it has joined another one: each process once, since a handler
+/// runs as often as its signal comes. An error only says that nobody is there any more.
 pub(super) fn signal(leader: Pid, signal: Signal) {
     let _ = kill_process_group(leader, signal);
-    let _ = kill_process(leader, signal);
+    if getpgid(Some(leader)).is_ok_and(|group| group != leader) {
+        let _ = kill_process(leader, signal);
+    }
 }
 
 pub(crate) fn has_exited(pid: Pid) -> Result<bool, RunError> {
