@@ -21,6 +21,9 @@ use crate::process;
 const PARTING: Duration = Duration::from_secs(5);
 /// How much longer it may go on sending, in idle timeouts.
 const PARTINGS: u32 = 10;
+/// How many that are parting may be open beside the most: who is refused is to read why, and must not be
+/// ended for one that would be refused too.
+const PARTING_ROOM: usize = 16;
 /// A waking that comes so much too late tells that the process did not run meanwhile.
 const LATE: Duration = Duration::from_millis(100);
 /// What a connection whose time is up is given then.
@@ -142,15 +145,15 @@ impl Connections {
 
     /// Makes room for one more connection: while there are too many, the one idle longest goes.
     pub(super) fn make_room(&self) -> Entrance {
-        if self.lock().open.len() < self.most {
-            return Entrance::Free;
-        }
-        self.end_one()
+        let (entrance, ended) = self.lock().make_room(self.most);
+        // It leaves the registry, which must not be locked then.
+        drop(ended);
+        entrance
     }
 
-    /// Ends the connection idle longest, for the sake of its descriptor.
+    /// Ends a connection that is parting, or the one idle longest, for the sake of its descriptor.
     pub(super) fn end_one(&self) -> Entrance {
-        let (entrance, ended) = self.lock().end_one();
+        let (entrance, ended) = self.lock().end_one(|_| true);
         // It leaves the registry, which must not be locked then.
         drop(ended);
         entrance
@@ -373,9 +376,28 @@ impl State {
         ended
     }
 
-    /// Ends the one idle longest; where all are busy, one that waits for its client.
-    fn end_one(&mut self) -> (Entrance, Option<Entry>) {
+    /// Room for one more of `most` that are not parting, and for one more in all.
+    fn make_room(&mut self, most: usize) -> (Entrance, Option<Entry>) {
+        if self.open.len() < most {
+            return (Entrance::Free, None);
+        }
+        let is_parting = |place: &Place| matches!(place, Place::Parting(..));
+        let staying = self.open.values().filter(|e| !is_parting(&e.place)).count();
+        let (entrance, ended) = match staying < most {
+            true => (Entrance::Free, None),
+            false => self.end_one(|place| !is_parting(place)),
+        };
+        if ended.is_none() && self.open.len() >= most.saturating_add(PARTING_ROOM) {
+            return (entrance, self.end_one(is_parting).1);
+        }
+        (entrance, ended)
+    }
+
+    /// Of those that `may` go, ends the one that has been parting longest, or been idle longest; where
+    /// all are busy, one that waits for its client.
+    fn end_one(&mut self, may: impl Fn(&Place) -> bool) -> (Entrance, Option<Entry>) {
         let rank = |entry: &Entry| match &entry.place {
+            place if !may(place) => None,
             Place::Parting(..) => Some(0),
             Place::Idle(_) => Some(1),
             Place::Moving(_, Time::Left) => Some(2),

@@ -174,6 +174,35 @@ fn where_all_are_at_work_one_more_is_told_so() {
     }
 }
 
+#[test]
+fn of_many_that_come_while_all_are_at_work_each_is_told_so() {
+    let proxy = Proxy::builder().arg("--max-connections").arg("4").start();
+    let gate = init_gated(&proxy);
+    let run = |body: &[u8]| {
+        let mut connection = proxy.connect();
+        connection
+            .send(&request("POST", "/run", body))
+            .expect("sent");
+        connection
+    };
+    let mut working: Vec<_> = (0..4).map(|_| run(b"{}")).collect();
+    eventually("all to be at work", || {
+        (proxy.get("/healthz").status == 503).then_some(())
+    });
+    // None of them goes: each is parting while the next ones come.
+    let mut refused = Vec::new();
+    for n in 0..40 {
+        let mut connection =
+            run(format!("{{\"value\":\"{}\"}}", "x".repeat(n * 10_000)).as_bytes());
+        assert_eq!(connection.answer().expect("an answer").status, 503, "{n}");
+        refused.push(connection);
+    }
+    for connection in &mut working {
+        open_gate(&gate);
+        assert_eq!(connection.answer().expect("an answer").status, 200);
+    }
+}
+
 /// As README.md has it.
 #[test]
 fn of_1024_descriptors_most_are_left_for_connections() {
