@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 /// Readable from the first [`Wake::wake`] on until [`Wake::clear`].
 #[derive(Debug)]
@@ -25,6 +25,12 @@ impl Wake {
     pub fn wake(&self) {
         // The only error a counter can give is that it is full, which is as good as set.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Whether it is readable.
+    pub(crate) fn is_called(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// To be called before it is looked for what there is to do.

@@ -5,6 +5,7 @@
 //! more swallows what it is given.
 
 mod outlet;
+mod patience;
 mod turn;
 
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use actionproxy_platforms::EndOfLogs;
 
 use crate::metrics::Metrics;
 use outlet::Outlet;
+pub(crate) use patience::Patience;
 use turn::Turn;
 
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
@@ -82,14 +84,15 @@ impl LogStreams {
         Instant::now().checked_add(shortest)
     }
 
-    /// The two sinks of one activation. From `until` on they wait for no reader.
-    pub(crate) fn sinks(&self, until: Option<Instant>) -> Sinks<'_> {
+    /// The two sinks of one activation. They wait for a reader while `patience` lasts.
+    pub(crate) fn sinks<'a>(&'a self, patience: impl Into<Patience<'a>>) -> Sinks<'a> {
+        let patience = patience.into();
         let writer = self.writers.fetch_add(1, Ordering::Relaxed);
         let sink = |stream| Sink {
             streams: self,
             stream,
             writer,
-            until,
+            patience,
             lines: match self.sharing {
                 Sharing::Alone => None,
                 Sharing::ByLine => Some(Lines::default()),
@@ -124,9 +127,9 @@ impl LogStreams {
                 let said = note(format_args!(
                     "{left_out} bytes for {stream} are left out: nobody read them in time"
                 ));
-                outlet.write_surely(said.as_bytes(), until);
+                outlet.write_surely(said.as_bytes(), until.into());
             }
-            outlet.write_surely(lines.as_bytes(), until);
+            outlet.write_surely(lines.as_bytes(), until.into());
         }
     }
 
@@ -179,7 +182,7 @@ pub(crate) struct Sink<'a> {
     streams: &'a LogStreams,
     stream: Stream,
     writer: u64,
-    until: Option<Instant>,
+    patience: Patience<'a>,
     /// Where lines take turns.
     lines: Option<Lines>,
 }
@@ -199,7 +202,7 @@ impl Sink<'_> {
             lines.is_begun = *last != b'\n';
             let LogStreams { outlets, turn, .. } = self.streams;
             let kept = &lines.partial;
-            let lost = turn.write(outlets, self.stream, self.writer, kept, self.until);
+            let lost = turn.write(outlets, self.stream, self.writer, kept, self.patience);
             self.count_lost(lost);
             lines.partial.clear();
         }
@@ -212,7 +215,7 @@ impl Write for Sink<'_> {
             metrics.count_log(self.stream as usize, bytes.len());
         }
         match self.lines.take() {
-            None => self.count_lost(self.outlet().write(bytes, self.until)),
+            None => self.count_lost(self.outlet().write(bytes, self.patience)),
             Some(mut lines) => {
                 let whole = bytes
                     .iter()
@@ -241,7 +244,7 @@ impl Write for Sink<'_> {
 impl Drop for Sink<'_> {
     fn drop(&mut self) {
         match self.lines.take() {
-            None => self.outlet().end_line(self.until),
+            None => self.outlet().end_line(self.patience),
             Some(mut lines) => {
                 if !lines.partial.is_empty() || lines.is_begun {
                     lines.partial.push(b'\n');

@@ -11,6 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::patience::Patience;
+
 /// What a pipe takes in one piece where poll(2) says that there is room: pipe(7), PIPE_BUF.
 const PIECE: usize = 4096;
 /// A reader who takes nothing for so long, when the time is up already, is not one.
@@ -48,13 +50,13 @@ impl Outlet {
         }
     }
 
-    /// Writes all of `bytes`, or as much as is read up to `until`; what is left is gone, its line
+    /// Writes all of `bytes`, or as much as is read while `patience` lasts; what is left is gone, its line
     /// is ended, and its length comes back. A stream that nobody can read any more swallows all.
-    pub(super) fn write(&self, bytes: &[u8], until: Option<Instant>) -> usize {
+    pub(super) fn write(&self, bytes: &[u8], patience: Patience<'_>) -> usize {
         let mut state = self.state();
         let mut taken = 0;
-        if self.pay(&mut state, until) {
-            taken = self.push(bytes, until, &mut state.is_stuck);
+        if self.pay(&mut state, patience) {
+            taken = self.push(bytes, patience, &mut state.is_stuck);
             if let Some(last) = bytes[..taken].last() {
                 state.last = *last;
             }
@@ -67,41 +69,42 @@ impl Outlet {
     }
 
     /// Ends the line that stands unfinished, if one does.
-    pub(super) fn end_line(&self, until: Option<Instant>) {
+    pub(super) fn end_line(&self, patience: Patience<'_>) {
         let mut state = self.state();
         if state.last != b'\n' {
-            self.owe(&mut state, b"\n", until);
+            self.owe(&mut state, b"\n", patience);
         }
     }
 
-    /// Writes whole lines now or, where they are not read up to `until`, before anything else.
-    pub(super) fn write_surely(&self, lines: &[u8], until: Option<Instant>) {
-        self.owe(&mut self.state(), lines, until);
+    /// Writes whole lines now or, where they are not read while `patience` lasts, before anything else.
+    pub(super) fn write_surely(&self, lines: &[u8], patience: Patience<'_>) {
+        self.owe(&mut self.state(), lines, patience);
     }
 
-    fn owe(&self, state: &mut State, bytes: &[u8], until: Option<Instant>) {
+    fn owe(&self, state: &mut State, bytes: &[u8], patience: Patience<'_>) {
         state.owed.extend_from_slice(bytes);
         state.last = state.owed.last().copied().unwrap_or(state.last);
-        self.pay(state, until);
+        self.pay(state, patience);
     }
 
     /// Whether nothing is owed any more.
-    fn pay(&self, state: &mut State, until: Option<Instant>) -> bool {
-        let taken = self.push(&state.owed, until, &mut state.is_stuck);
+    fn pay(&self, state: &mut State, patience: Patience<'_>) -> bool {
+        let taken = self.push(&state.owed, patience, &mut state.is_stuck);
         state.owed.drain(..taken);
         state.owed.is_empty()
     }
 
-    /// How many of `bytes` were taken: all, unless `until` has passed.
-    fn push(&self, bytes: &[u8], until: Option<Instant>, is_stuck: &mut bool) -> usize {
+    /// How many of `bytes` were taken: all, unless `patience` has come to its end.
+    fn push(&self, bytes: &[u8], patience: Patience<'_>, is_stuck: &mut bool) -> usize {
         let fd = descriptor(self.stream);
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            let piece = match until.filter(|_| self.may_wait) {
-                None => rest,
+            let piece = match patience {
+                Patience::Until(None) => rest,
+                _ if !self.may_wait => rest,
                 // A write of more could wait for the rest of it.
-                Some(until) if has_room(fd, until, *is_stuck) => &rest[..rest.len().min(PIECE)],
-                Some(_) => {
+                _ if has_room(fd, patience, *is_stuck) => &rest[..rest.len().min(PIECE)],
+                _ => {
                     *is_stuck = true;
                     return taken;
                 }
@@ -128,24 +131,37 @@ impl Outlet {
     }
 }
 
-/// Whether there is room, or an error to be told, before `until`, or soon where that has passed and
-/// the reader is not stuck.
-fn has_room(fd: BorrowedFd<'_>, until: Instant, is_stuck: bool) -> bool {
-    let until = match is_stuck {
+/// Whether there is room, or an error to be told, while `patience` lasts, or soon where that has come to
+/// its end and the reader is not stuck.
+fn has_room(fd: BorrowedFd<'_>, patience: Patience<'_>, is_stuck: bool) -> bool {
+    let room = PollFd::from_borrowed_fd(fd, PollFlags::OUT);
+    let until = match patience {
+        Patience::Until(until) => until,
+        Patience::UntilCalled(wake) => {
+            let called = PollFd::new(wake, PollFlags::IN);
+            if first_ready([room.clone(), called], None) == Some(0) {
+                return true;
+            }
+            Some(Instant::now())
+        }
+    };
+    let until = until.map(|until| match is_stuck {
         true => until,
         false => until.max(Instant::now() + PATIENCE),
-    };
+    });
+    first_ready([room], until).is_some()
+}
+
+/// Waits up to a time. An error counts as ready: who goes on is told.
+fn first_ready<const N: usize>(mut fds: [PollFd<'_>; N], until: Option<Instant>) -> Option<usize> {
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         // A time too long for the kernel is as good as none.
-        let timeout = Timespec::try_from(left).ok();
-        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(0) => return false,
-            Ok(_) => return true,
+            Ok(_) => return fds.iter().position(|fd| !fd.revents().is_empty()),
             Err(e) if io::Error::from(e).kind() == io::ErrorKind::Interrupted => {}
-            // The write tells.
-            Err(_) => return true,
+            Err(_) => return Some(0),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use actionproxy_core::Stream;
 
 use super::outlet::Outlet;
+use super::patience::Patience;
 
 /// How long the others wait for the rest of a line that is not kept back whole.
 const MAX_STALL: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ struct Holder {
 
 impl Turn {
     /// Writes `bytes` to `stream` for `writer` when no other writer's line stands unfinished. How
-    /// many of them are lost because that is not before `until`.
+    /// many of them are lost because that is not while `patience` lasts.
     ///
     /// A line that has stood still for [`MAX_STALL`] is broken in two, lest one action that stops
     /// in the middle of a long line stop all the others.
@@ -39,19 +40,19 @@ impl Turn {
         stream: Stream,
         writer: u64,
         bytes: &[u8],
-        until: Option<Instant>,
+        patience: Patience<'_>,
     ) -> usize {
         let mut holder = self.lock();
         while let Some(other) = holder.as_ref().filter(|h| h.writer != writer) {
             let stall = MAX_STALL.saturating_sub(other.since.elapsed());
             if !other.is_writing && stall.is_zero() {
                 for broken in &other.unfinished {
-                    outlets[*broken as usize].end_line(until);
+                    outlets[*broken as usize].end_line(patience);
                 }
                 *holder = None;
                 break;
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let left = patience.left();
             if left.is_some_and(|left| left.is_zero()) {
                 return bytes.len();
             }
@@ -77,7 +78,7 @@ impl Turn {
         });
         // The others look after their own limits while this one waits for the reader.
         drop(holder);
-        let lost = outlets[stream as usize].write(bytes, until);
+        let lost = outlets[stream as usize].write(bytes, patience);
         let mut holder = self.lock();
         unfinished.retain(|known| *known != stream);
         if lost == 0 && !bytes.ends_with(b"\n") {

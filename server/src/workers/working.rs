@@ -1,20 +1,20 @@
 //! What each thread does: takes a job, has core do it, replies, and tends an action that outlives its
 //! activations.
 
-use std::fmt::Display;
 use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::RwLockWriteGuard;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use actionproxy_core::{InitRequest, Logs, Rest, Stream, TimeLimit};
+use actionproxy_core::{InitRequest, Logs, Rest, RunError, Stream, TimeLimit};
 use actionproxy_platforms::{
     Asked, Done, EndOfLogs, LogLine, Moment, Purpose, Reply, Request, Task,
 };
 
 use super::source::Lookout;
 use super::{Ending, Job, Preparation, Work, Workers, unpoisoned};
+use crate::logs::Patience;
 use crate::metrics::{Kind, Outcome};
 use crate::process;
 use crate::wake::Wake;
@@ -115,24 +115,20 @@ impl Workers {
         let longest = Some(PAUSE).filter(|_| *handled >= LARGE);
         let begun = Instant::now();
         let rest = unpoisoned(self.action.read()).rest(&wakes, longest);
+        let is_woken = matches!(rest, Ok(Rest::Woken));
+        if !is_woken {
+            // Still idle: the next job does not wait for who reads the logs.
+            lookout.leave();
+            self.tend(rest.err(), wake);
+        }
         let mut queue = self.lock();
         queue.idle -= 1;
         if std::mem::take(&mut queue.is_told) {
             wake.clear();
         }
         drop(queue);
-        match rest {
-            Ok(Rest::Woken) => lookout.look(),
-            Ok(Rest::Untended) => {
-                lookout.leave();
-                self.tend();
-            }
-            Err(e) => {
-                lookout.leave();
-                self.note(e);
-                // No reason to be busy with it.
-                thread::sleep(PAUSE);
-            }
+        if is_woken {
+            lookout.look();
         }
         if longest.is_some_and(|longest| begun.elapsed() >= longest) {
             *handled = 0;
@@ -164,11 +160,15 @@ impl Workers {
         self.changed.notify_all();
     }
 
-    /// Hands on what the action has written.
-    fn tend(&self) {
-        let mut sinks = self.logs.sinks(None);
+    /// Hands on what the action has written, unless it has `failed` to be watched. Waits for a reader of
+    /// the logs until somebody calls.
+    fn tend(&self, failed: Option<RunError>, wake: &Wake) {
+        let mut sinks = self.logs.sinks(Patience::UntilCalled(wake));
         let mut logs = Logs::to(&mut sinks);
-        let tended = unpoisoned(self.action.read()).tend(&mut logs);
+        let tended = match failed {
+            Some(e) => Err(e),
+            None => unpoisoned(self.action.read()).tend(&mut logs),
+        };
         if let Err(e) = tended {
             logs.note(e);
             // No reason to be busy with it.
@@ -176,13 +176,9 @@ impl Workers {
         }
     }
 
-    fn note(&self, text: impl Display) {
-        let mut sinks = self.logs.sinks(None);
-        Logs::to(&mut sinks).note(text);
-    }
-
     fn end_action(&self) {
-        let mut sinks = self.logs.sinks(self.logs.limit_from_now(None));
+        // Nothing more is waited for than a reader who reads: the process is to be told.
+        let mut sinks = self.logs.sinks(Some(Instant::now()));
         let mut logs = Logs::to(&mut sinks);
         unpoisoned(self.action.write()).end(&mut logs);
         self.lock().ending = Ending::Done;

@@ -1,6 +1,10 @@
 //! Logs of an activation are complete before its sentinel, and those written between two belong to
 //! the later one.
 
+use std::io::PipeReader;
+
+use actionproxy_tests::{Proxy, eventually};
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{assert_logs, assert_silent, begin, builder, result, tell, told};
@@ -62,6 +66,47 @@ fn what_is_written_between_activations_never_stops_the_loop_and_belongs_to_the_n
     );
     assert!(logs.stderr == lines("err"), "{} bytes", logs.stderr.len());
     assert_silent(&proxy);
+}
+
+/// A process that logs between activations, for nobody: the proxy stands in the middle of its log.
+fn start_unread(arguments: &[&str]) -> (Proxy, PipeReader) {
+    let (log, out) = std::io::pipe().expect("a pipe");
+    let builder = arguments.iter().fold(builder(), |b, word| b.arg(word));
+    let proxy = builder.stdout(out).start();
+    begin(
+        &proxy,
+        "#!/bin/bash\ntrap 'echo > $SCRATCH/ended; exit' TERM\nread -r line; echo '{}' >&3\n\
+         (while :; do echo chat; done) &\nwhile :; do sleep 0.01; done\n",
+    );
+    assert_eq!(result(&proxy, json!({})), json!({}));
+    let unread = || rustix::io::ioctl_fionread(&log).expect("a pipe");
+    let mut before = 0;
+    eventually("the pipe to be full", || {
+        let now = unread();
+        let is_full = now > 32_768 && now == std::mem::replace(&mut before, now);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        is_full.then_some(())
+    });
+    (proxy, log)
+}
+
+#[test]
+fn a_log_that_nobody_reads_between_activations_costs_the_next_no_more_than_its_time() {
+    let (proxy, _log) = start_unread(&["--timeout=1s"]);
+    let answer = proxy.run(json!({}));
+    assert_eq!(answer.status, 502);
+    assert!(answer.error().contains("time limit"), "{answer:?}");
+    told(&proxy, "ended");
+}
+
+#[test]
+fn a_log_that_nobody_reads_between_activations_does_not_stop_the_end() {
+    let (mut proxy, mut log) = start_unread(&["--kill-grace=1h"]);
+    proxy.signal(Signal::TERM);
+    told(&proxy, "ended");
+    let reader = std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    assert_eq!(proxy.wait(), 0);
+    reader.join().expect("no panic").expect("a pipe");
 }
 
 #[test]
