@@ -5,12 +5,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use actionproxy_core::{
     Action, ActionRunner, Code, CompilerRunner, Config, Greeting, HookError, InitError,
     InitRequest, InstanceKind, Logs, NativeRunner, Reinit, ResidentConfig, Rest, RunError,
-    RunRequest, Staged, StartError,
+    RunRequest, Staged, StartError, Stop, TimeLimit,
 };
 
 /// Answers each question with itself.
@@ -222,5 +224,87 @@ fn runs_of_many_threads_are_answered_each_with_its_own() {
             });
         }
     });
+    end(action);
+}
+
+/// An action that begins to answer `slow` and then waits until `gate` is there.
+fn init_gated(dir: &Path) -> Action {
+    let mut action = open(config(dir), taking_source());
+    let code = format!(
+        "#!/bin/sh\nwhile read -r line; do case $line in *slow*) echo > {0}/begun\n\
+         until [ -e {0}/gate ]; do sleep 0.01; done;; esac; echo \"[$$]\" >&3; done\n",
+        dir.display()
+    );
+    init(&mut action, &code).expect("a loop");
+    action
+}
+
+/// Waits until a file is there, or panics.
+fn eventually_there(path: &Path) {
+    for _ in 0..3000 {
+        if path.exists() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{} does not come", path.display());
+}
+
+#[test]
+fn one_that_waits_for_its_turn_is_stopped_or_timed_out_and_costs_the_process_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let action = init_gated(dir.path());
+    let limited = RunRequest {
+        argument: b"{}".to_vec(),
+        time_limit: Some(TimeLimit::Timeout(Duration::from_millis(100))),
+        ..RunRequest::default()
+    };
+    let stop = Stop::new().expect("a descriptor");
+    let stopped = RunRequest {
+        argument: b"{}".to_vec(),
+        stop: stop.clone(),
+        ..RunRequest::default()
+    };
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| run(&action, "slow"));
+        eventually_there(&dir.path().join("begun"));
+        let (tell, told) = mpsc::channel();
+        for request in [limited, stopped] {
+            let (tell, action) = (tell.clone(), &action);
+            scope.spawn(move || {
+                let out = &mut io::sink();
+                let error = action.run(request, &mut logs(out, &mut io::sink()));
+                tell.send(error.expect_err("it was not asked").to_string())
+            });
+        }
+        let next = || told.recv_timeout(Duration::from_secs(30));
+        let first = next();
+        stop.request();
+        let second = next();
+        let third = scope.spawn(|| run(&action, "{}"));
+        fs::write(dir.path().join("gate"), "").expect("written");
+        // Before it is looked at what they said: else one that is still waited for would hide it.
+        let pid = slow.join().expect("no panic").expect("an answer");
+        assert_eq!(third.join().expect("no panic").expect("an answer"), pid);
+        assert!(
+            first.as_ref().is_ok_and(|e| e.contains("100 ms")),
+            "{first:?}"
+        );
+        let is_stopped = |e: &String| e.contains("shutting down") || e.contains("stopped");
+        assert!(second.as_ref().is_ok_and(is_stopped), "{second:?}");
+    });
+    end(action);
+}
+
+#[test]
+fn a_limit_that_no_clock_reaches_is_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = config(dir.path());
+    settings.process.timeout = Some(Duration::MAX);
+    settings.process.kill_grace = Duration::MAX;
+    let mut action = open(settings, taking_source());
+    init(&mut action, ECHO).expect("a loop");
+    assert_eq!(run(&action, "[1]").expect("an answer"), "[1]");
+    // The process is told to end, and has all the time that it wants.
     end(action);
 }

@@ -70,7 +70,9 @@ pub(crate) struct Ready {
 impl<'a> Init<'a, '_> {
     /// The pipeline. Nothing is installed unless it succeeds.
     pub(crate) fn run(&mut self, mut request: InitRequest) -> Result<Ready, InitError> {
-        let until = self.config.process.timeout.map(|t| Instant::now() + t);
+        // None: the time is too far away.
+        let timeout = self.config.process.timeout;
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let code = request.code.take();
         let asked = Asked {
             request: &request,

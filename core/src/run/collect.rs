@@ -140,8 +140,8 @@ struct Collecting<'a> {
 #[derive(Clone, Copy)]
 enum Ending {
     Not,
-    /// TERM was sent; KILL is due at this time.
-    Terminated(Instant),
+    /// TERM was sent; KILL is due at this time, unless that is too far away.
+    Terminated(Option<Instant>),
     /// KILL was sent, then.
     Killed(Instant),
 }
@@ -201,7 +201,7 @@ impl Collecting<'_> {
     /// When the next thing is due, whatever the descriptors do.
     fn due(&self, limits: &Limits<'_>) -> Option<Instant> {
         match (self.ending, self.exited) {
-            (Ending::Terminated(at), _) => Some(at),
+            (Ending::Terminated(at), _) => at,
             // It takes as long as the kernel needs, and its last output is still to come.
             (Ending::Killed(_), None) => None,
             (Ending::Killed(at), Some(exited)) => Some(exited.at.max(at) + ABANDON),
@@ -280,7 +280,7 @@ impl Collecting<'_> {
         signal(self.pid, Signal::CONT);
         // One that waits for more input learns that there is none, and not before it is told to end.
         self.stdin = None;
-        self.ending = Ending::Terminated(Instant::now() + limits.kill_grace);
+        self.ending = Ending::Terminated(Instant::now().checked_add(limits.kill_grace));
     }
 
     fn wait(

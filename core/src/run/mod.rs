@@ -124,7 +124,10 @@ impl Activation<'_> {
             false => CommandLine::Whole,
         };
         let limits = Limits {
-            until: self.time_limit.map(|limit| started + limit.duration()),
+            until: self
+                .time_limit
+                // None: the time is too far away.
+                .and_then(|limit| started.checked_add(limit.duration())),
             kill_grace: self.limits.kill_grace,
             linger: self.limits.linger,
             late_result: self.limits.late_result,

@@ -15,6 +15,7 @@
 mod ack;
 mod conversation;
 mod start;
+mod turns;
 
 pub(crate) use conversation::sleep;
 pub(crate) use start::{Launch, Start};
@@ -34,6 +35,7 @@ use crate::run::logs::Stream;
 use crate::run::status::Ended;
 use conversation::{Conversation, Finish, Heard, Terms};
 use start::{FIRST_LINE, FirstLine, begin, patience_within};
+use turns::{Missed, Turns};
 
 /// A process that has been started at least once, and what it takes to start it again.
 ///
@@ -41,6 +43,7 @@ use start::{FIRST_LINE, FirstLine, begin, patience_within};
 /// it, and is left to whoever ends this program.
 pub(crate) struct Resident {
     launch: Launch,
+    turns: Turns,
     process: Mutex<Process>,
 }
 
@@ -89,6 +92,7 @@ impl Resident {
         let (conversation, _) = begin(start, &launch, Duration::ZERO, until, logs)?;
         Ok(Resident {
             launch,
+            turns: Turns::default(),
             process: Mutex::new(Process {
                 state: State::Waiting(conversation),
                 first_line: FirstLine::Unseen,
@@ -113,7 +117,8 @@ impl Resident {
         }
     }
 
-    /// Waits for the answer. Activations that come meanwhile wait.
+    /// Waits for the answer. Activations that come meanwhile wait for their turn, within their own
+    /// limits: one that has had its time then is not asked, and costs the process nothing.
     fn run(
         &self,
         start: Start<'_>,
@@ -122,12 +127,24 @@ impl Resident {
         time_limit: Option<TimeLimit>,
         logs: &mut Logs<'_>,
     ) -> Result<Outcome, RunError> {
-        let until = time_limit.map(|limit| Instant::now() + limit.duration());
+        // None: the time is too far away.
+        let until = time_limit.and_then(|limit| Instant::now().checked_add(limit.duration()));
         question.push(b'\n');
+        let timed_out = || match time_limit {
+            Some(limit) => RunError::TimedOut { limit },
+            None => RunError::Stopped,
+        };
+        let _turn = self.turns.wait(start.stop, until).map_err(|e| match e {
+            Missed::Stopped => RunError::Stopped,
+            Missed::TimedOut => timed_out(),
+            Missed::Failed(e) => e,
+        })?;
         let process = &mut *self.process();
-        // It may have waited here for others.
         if start.stop.is_requested() {
             return Err(RunError::Stopped);
+        }
+        if until.is_some_and(|until| until <= Instant::now()) {
+            return Err(timed_out());
         }
         let Process { state, first_line } = process;
         // Nobody else can ask between this look and the question.
