@@ -1,5 +1,7 @@
 //! What is taken from an action's processes: each limit is hit, and what was hit is told.
 
+mod emulator;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -28,25 +30,6 @@ fn is_root() -> bool {
         eprintln!("SKIPPED: this test needs root");
     }
     is_root
-}
-
-/// An emulator of one process keeps a limit of address space from it, which would be its own, and
-/// does not know of Landlock.
-fn is_emulated() -> bool {
-    // What it starts is a program of the machine itself.
-    let output = std::process::Command::new("uname").arg("-m").output();
-    let machine = output.expect("uname").stdout;
-    let machine = String::from_utf8_lossy(&machine).replace('_', "-");
-    let built_for = std::env::consts::ARCH.replace('_', "-");
-    let family = |name: &str| match name.trim() {
-        "x86" | "i386" | "i686" => "x86-64".to_owned(),
-        name => name.replace("powerpc64", "ppc64le"),
-    };
-    let is_emulated = family(&machine) != family(&built_for);
-    if is_emulated {
-        eprintln!("SKIPPED: an emulator cannot do it");
-    }
-    is_emulated
 }
 
 fn config(dir: &Path, confinement: Confinement) -> Config {
@@ -97,7 +80,9 @@ fn succeeds_without(script: &str) {
 
 #[test]
 fn address_space() {
-    if is_emulated() {
+    if emulator::is_here(
+        "it keeps a limit of address space from the program, and knows no Landlock",
+    ) {
         return;
     }
     let script = "exec 2>&1; dd if=/dev/zero of=/dev/null bs=300M count=1 && echo '{}'";
@@ -115,7 +100,9 @@ fn address_space() {
 
 #[test]
 fn too_little_address_space_to_start_is_told() {
-    if is_emulated() {
+    if emulator::is_here(
+        "it keeps a limit of address space from the program, and knows no Landlock",
+    ) {
         return;
     }
     let confinement = Confinement {
@@ -327,7 +314,9 @@ fn a_directory_that_the_user_cannot_reach_is_named() {
 
 #[test]
 fn a_read_only_view() {
-    if is_emulated() {
+    if emulator::is_here(
+        "it keeps a limit of address space from the program, and knows no Landlock",
+    ) {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
@@ -367,7 +356,7 @@ echo x > own && mkdir sub && mv own sub/own && echo x > /dev/null && echo x > "$
 
 #[test]
 fn a_read_only_view_of_another_user_has_a_directory_of_its_own() {
-    if !is_root() || is_emulated() {
+    if !is_root() || emulator::is_here("it knows no Landlock") {
         return;
     }
     let confinement = Confinement {

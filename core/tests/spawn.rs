@@ -1,5 +1,7 @@
 //! Starting processes: what is told when one cannot be started, and what it must not inherit.
 
+mod emulator;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -98,6 +100,10 @@ fn a_directory_that_cannot_be_entered_is_named() {
 
 #[test]
 fn threads_that_start_processes_at_once_leak_no_descriptor_into_each_others() {
+    // Seen with 11.1, whose eleven threads waited for its own locks, and for no system call of ours.
+    if emulator::is_here("qemu may lock itself up where several threads fork at once") {
+        return;
+    }
     let dir = tempfile::tempdir().expect("a directory");
     // The kernel has `ls` list the directory and this file.
     write(&dir.path().join("exec"), "#!/bin/ls /proc/self/fd\n", 0o755);
