@@ -63,7 +63,7 @@ pub fn activation_id(body: &[u8]) -> Option<String> {
     let Ok(Body::Object(message)) = message::parse(body) else {
         return None;
     };
-    let fields = match message.raw("activation") {
+    let fields = match message.value("activation") {
         None => message,
         Some(_) => message.object("activation").ok()??,
     };
@@ -137,7 +137,7 @@ impl OpenWhisk {
                 _ => return Err(Answer::BadArgument.into()),
             },
         };
-        let (metadata, skip) = match message.raw("activation") {
+        let (metadata, skip) = match message.value("activation") {
             None => (message, "value"),
             Some(_) => {
                 let inner = message.object("activation").map_err(Answer::BadRun)?;

@@ -287,7 +287,7 @@ fn the_environment_is_the_containers_then_inits_then_the_runs() {
     );
     assert_eq!(
         seen(json!({"value": {}, "outer": 1, "activation": null})),
-        constant
+        with(json!({"__OW_OUTER": "1"}))
     );
     let stderr = proxy.stderr();
     for name in [r#""""#, r#""A=B""#, r#""__OW_A=B""#] {
