@@ -7,6 +7,7 @@ use super::{Connection, Failure};
 use crate::http::connections::Time;
 use crate::http::coroutine::{self, Waiter};
 use crate::http::refusal::Refusal;
+use crate::http::server::Server;
 use crate::http::socket::Received;
 
 /// Bytes after which other connections have their turn.
@@ -38,7 +39,7 @@ impl Connection {
     /// Waits for more of a request, unless connections are being closed.
     pub(super) fn wait_for_more(&mut self) -> Result<(), Failure> {
         self.check_closing()?;
-        self.wait()?;
+        self.wait_unless(Server::is_closing)?;
         self.check_closing()
     }
 
@@ -55,6 +56,10 @@ impl Connection {
 
     /// Waits for the client, for as long as it may be still.
     pub(super) fn wait(&mut self) -> Result<(), Failure> {
+        self.wait_unless(|_| false)
+    }
+
+    fn wait_unless(&mut self, is_over: impl Fn(&Server) -> bool) -> Result<(), Failure> {
         match &mut self.hands {
             Hands::Passing => return Err(Failure::Later),
             Hands::Patient { until } => {
@@ -76,7 +81,8 @@ impl Connection {
         // Each time: while the service worked, nobody was to be woken.
         self.server.connections.set_waker(self.id, waiter.waker());
         let waiter = self.waiter.insert(waiter);
-        if self.server.connections.time(self.id) == Time::Left {
+        // Whoever wakes all says why before: either it finds this waker, or it is seen here.
+        if self.server.connections.time(self.id) == Time::Left && !is_over(&self.server) {
             waiter.wait();
         }
         self.check_time()
