@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use actionproxy_tests::eventually;
 use actionproxy_tests::mosquitto::{Broker, Invoker};
 
 use crate::ECHO;
@@ -133,5 +134,50 @@ fn there_are_no_more_actions_than_allowed() {
         refused.json()["error"],
         "There are 1 actions already, as many as --max-actions allows."
     );
+    invoker.stop();
+}
+
+#[test]
+fn inits_that_would_fill_the_memory_are_refused_and_stop_no_run() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let seen = broker.subscribe("device/#");
+    let dir = tempfile::tempdir().expect("a directory");
+    let (gate, begun) = (dir.path().join("gate"), dir.path().join("begun"));
+    fs::write(&gate, "").expect("written");
+    let build = format!(
+        "sh -c 'echo > {}; until [ -e {} ]; do sleep 0.01; done'",
+        begun.display(),
+        gate.display()
+    );
+    let invoker = Invoker::start(&broker, &["--max-body", "1M", "--build", &build]);
+    broker.init(&seen, "cat", "#!/bin/sh\ncat");
+    for file in [&gate, &begun] {
+        fs::remove_file(file).expect("it is there");
+    }
+    for n in 0..5 {
+        if n == 1 {
+            eventually("the first to begin", || begun.exists().then_some(()));
+        }
+        let code = format!("{ECHO} # {n}{}", "x".repeat(900_000));
+        let message = serde_json::json!({ "value": { "code": code } }).to_string();
+        broker.publish("device/action/big/init", message);
+    }
+    // The first has begun, two wait.
+    for n in 0..2 {
+        let refused = seen.nth("device/action/big/status", n).json();
+        let error = refused["error"].as_str().expect("an error");
+        assert!(error.contains("bytes of inits would wait"), "{error}");
+    }
+    let value = serde_json::json!({ "big": "x".repeat(500_000) });
+    let message = serde_json::json!({ "activation_id": "1", "value": value }).to_string();
+    broker.publish("device/action/cat/run", message);
+    assert_eq!(seen.answer("1").json(), value);
+    fs::write(&gate, "").expect("written");
+    for n in 2..5 {
+        let told = seen.nth("device/action/big/status", n).json();
+        assert_eq!(told["ok"], true, "{told}");
+    }
     invoker.stop();
 }

@@ -7,7 +7,7 @@ use actionproxy_core::Digest;
 use actionproxy_platforms::{Context, Done, openwhisk};
 
 use super::queue::{Job, Named, Queue, Task};
-use super::runs::{self, Admitted, Arrived};
+use super::runs::{self, Admitted, Arrived, MAX_TARGETS};
 use super::{Invoker, State};
 use crate::answer::{Answer, Kind};
 use crate::directory::Note;
@@ -80,20 +80,31 @@ impl Invoker {
                 return self.refuse(state, target, receipt, topic, &answer);
             }
         }
+        let bytes = state.waiting.inits + body.len() as u64;
+        let is_taken_at_once = state.queues.get(name).is_some_and(Queue::is_idle);
+        if !is_taken_at_once && bytes > self.most_waiting_bytes() {
+            let text = format!(
+                "The queue is full: with this init {bytes} bytes of inits would wait, more than twice --max-body."
+            );
+            let (topic, answer) = (
+                self.topics.action_status(name),
+                Answer::error(&text, Kind::Host),
+            );
+            return self.refuse(state, target, receipt, Some(topic), &answer);
+        }
         let number = state
             .runs
             .admit_once(target, receipt, self.topics.action_status(name));
         let State {
             queues,
             parked,
-            waiting_bytes,
+            waiting,
             ..
         } = state;
         if let Some(queue) = queues.get_mut(name) {
             queue.latest = Some(message);
             queue.coming = Some(number);
-            *waiting_bytes += body.len() as u64;
-            queue.push(Job {
+            let job = Job {
                 number,
                 task: match body.is_empty() {
                     true => Task::Remove,
@@ -101,7 +112,9 @@ impl Invoker {
                 },
                 body,
                 arrived: Instant::now(),
-            });
+            };
+            waiting.add(&job);
+            queue.push(job);
             // They have waited for this.
             for (_, _, job) in parked.extract_if(.., |(_, wanted, _)| wanted == name) {
                 queue.push(job);
@@ -156,6 +169,13 @@ impl Invoker {
         let (number, id) = match state.runs.admit(arrived, &self.topics) {
             Admitted::New(number, id) => (number, id),
             Admitted::Known => return,
+            Admitted::Crowded(target, receipt) => {
+                let text = format!(
+                    "The same run waits to be answered {MAX_TARGETS} times already: expected no more of it."
+                );
+                let answer = Answer::error(&text, Kind::Caller);
+                return self.refuse(state, target, receipt, None, &answer);
+            }
             Admitted::Answered(publication) => return self.outbox.publish(*publication),
         };
         if let Err(text) = self.has_room(state, name, body.len() as u64) {
@@ -171,7 +191,7 @@ impl Invoker {
             body,
             arrived: Instant::now(),
         };
-        state.waiting_bytes += job.body.len() as u64;
+        state.waiting.add(&job);
         match state.queues.get_mut(name) {
             None => {
                 let until = Instant::now() + self.options.init_wait;
@@ -194,19 +214,23 @@ impl Invoker {
     fn has_room(&self, state: &State, name: &str, bytes: u64) -> Result<(), String> {
         let is_taken_at_once = state.queues.get(name).is_some_and(Queue::is_idle);
         let waiting = state.parked.len() + state.queues.values().map(Queue::waiting).sum::<usize>();
-        let max_bytes = 2 * self.options.common.max_body;
         if !is_taken_at_once && waiting >= self.options.max_queue {
             return Err(format!(
                 "The queue is full: {waiting} runs wait, as many as --max-queue allows."
             ));
         }
-        if state.waiting_bytes + bytes > max_bytes {
+        let bytes = state.waiting.runs + bytes;
+        if bytes > self.most_waiting_bytes() {
             return Err(format!(
-                "The queue is full: with this run {} bytes would wait, more than twice --max-body.",
-                state.waiting_bytes + bytes
+                "The queue is full: with this run {bytes} bytes would wait, more than twice --max-body."
             ));
         }
         Ok(())
+    }
+
+    /// How many bytes of runs may wait, and as many of inits.
+    fn most_waiting_bytes(&self) -> u64 {
+        self.options.common.max_body.saturating_mul(2)
     }
 
     fn whole(&self, payload: Payload) -> Result<Vec<u8>, Answer> {

@@ -25,7 +25,7 @@ use crate::message::{Delivery, Publication, Receipt};
 use crate::options::Options;
 use crate::say;
 use crate::topics::{Purpose, Topics};
-use queue::{Changed, Job, Queue};
+use queue::{Changed, Job, Queue, Waiting};
 use runs::Runs;
 
 /// Runs actions for the broker.
@@ -51,8 +51,7 @@ struct State {
     /// Runs of actions that are not there, and until when they wait for them.
     parked: Vec<(Instant, String, Job)>,
     runs: Runs,
-    /// Bytes of all messages that wait.
-    waiting_bytes: u64,
+    waiting: Waiting,
     /// Jobs that are being done.
     running: usize,
     is_ending: bool,
@@ -104,7 +103,7 @@ impl Invoker {
                 queues: HashMap::new(),
                 parked: Vec::new(),
                 runs: Runs::new(options.remember, max_result),
-                waiting_bytes: 0,
+                waiting: Waiting::default(),
                 running: 0,
                 is_ending: false,
             }),
@@ -209,7 +208,7 @@ impl Invoker {
         for queue in state.queues.values_mut() {
             left.extend(queue.clear());
         }
-        state.waiting_bytes = 0;
+        state.waiting = Waiting::default();
         if self.is_resident() {
             self.end_processes(state);
         }
@@ -284,7 +283,7 @@ impl Receiver for Invoker {
             .extract_if(.., |(until, _, _)| *until <= now)
             .collect();
         for (_, name, job) in due {
-            state.waiting_bytes -= job.body.len() as u64;
+            state.waiting.remove(&job);
             let text = format!("There is no action {name:?}: expected its init before.");
             let answer = Answer::error(&text, Kind::Caller);
             for publication in state.runs.refuse(job.number, &answer) {

@@ -20,6 +20,31 @@ pub(super) struct Job {
     pub(super) arrived: Instant,
 }
 
+/// Bytes of the messages that wait, of all actions.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) inits: u64,
+    pub(super) runs: u64,
+}
+
+impl Waiting {
+    pub(super) fn add(&mut self, job: &Job) {
+        *self.like(job) += job.body.len() as u64;
+    }
+
+    pub(super) fn remove(&mut self, job: &Job) {
+        let bytes = self.like(job);
+        *bytes = bytes.saturating_sub(job.body.len() as u64);
+    }
+
+    fn like(&mut self, job: &Job) -> &mut u64 {
+        match job.task {
+            Task::Run { .. } => &mut self.runs,
+            Task::Init { .. } | Task::Remove | Task::End => &mut self.inits,
+        }
+    }
+}
+
 /// What it asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Task {

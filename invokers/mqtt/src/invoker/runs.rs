@@ -25,6 +25,10 @@ pub(super) struct Runs {
     next: u64,
 }
 
+/// To how many the answer to one run goes: its message may come again with another response topic or other
+/// correlation data, each up to 64 KiB.
+pub(super) const MAX_TARGETS: usize = 64;
+
 /// What makes two messages the same run: the action, the id, and the message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -67,6 +71,8 @@ pub(super) enum Admitted {
     New(u64, String),
     /// Nothing: it waits or runs already.
     Known,
+    /// To be refused: it waits or runs, and has as many to answer as it may.
+    Crowded(Target, Option<Receipt>),
     /// To be answered as it was.
     Answered(Box<Publication>),
 }
@@ -105,12 +111,16 @@ impl Runs {
             _ => None,
         };
         if let Some((number, entry)) = known.and_then(|n| Some((n, self.entries.get_mut(&n)?))) {
+            let is_more = entry.answer.is_none() && !entry.targets.contains(&arrived.target);
+            if is_more && entry.targets.len() >= MAX_TARGETS {
+                return Admitted::Crowded(arrived.target, arrived.receipt);
+            }
             entry.receipts.extend(arrived.receipt);
             if let Some(answer) = &entry.answer {
                 let again = publication(entry, answer, &arrived.target, number);
                 return Admitted::Answered(Box::new(again));
             }
-            if !entry.targets.contains(&arrived.target) {
+            if is_more {
                 entry.targets.push(arrived.target);
             }
             return Admitted::Known;

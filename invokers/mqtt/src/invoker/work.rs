@@ -40,7 +40,7 @@ impl Invoker {
                 state = self.wait(state, name, action, changed);
                 continue;
             };
-            state.waiting_bytes = state.waiting_bytes.saturating_sub(job.body.len() as u64);
+            state.waiting.remove(&job);
             state.running += 1;
             drop(state);
             let (number, size) = (job.number, job.body.len());

@@ -128,3 +128,32 @@ fn one_that_is_refused_or_dropped_is_another_when_it_comes_again() {
     site.0.drop(run);
     site.new_run(Some("7"), "x", receipt(2, 5));
 }
+
+#[test]
+fn one_run_is_answered_to_so_many_and_no_more() {
+    let mut site = Site::new(10, 100);
+    let mut admit = |n: usize| {
+        let target = Target {
+            topic: Some("answers".into()),
+            correlation: Some(n.to_be_bytes().into()),
+        };
+        let arrived = Arrived {
+            action: "a",
+            id: Some("7".into()),
+            message: Digest::of(b"x"),
+            target,
+            receipt: receipt(1, 5),
+            is_again: false,
+        };
+        site.0.admit(arrived, &site.1)
+    };
+    assert!(matches!(admit(0), Admitted::New(1, _)));
+    for n in 1..MAX_TARGETS {
+        assert_eq!(admit(n), Admitted::Known);
+    }
+    assert!(matches!(admit(MAX_TARGETS), Admitted::Crowded(_, Some(_))));
+    // It is no other by coming again.
+    assert_eq!(admit(0), Admitted::Known);
+    let answer = Answer::result(b"{}".to_vec());
+    assert_eq!(site.0.finish(1, &answer).len(), MAX_TARGETS);
+}
