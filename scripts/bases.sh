@@ -1,6 +1,12 @@
 # shellcheck shell=bash
 # Sourced by scripts that build images: which images everything starts from, the variables RUST_IMAGE and
-# DEBIAN_IMAGE of docker-bake.hcl.
+# DEBIAN_IMAGE of docker-bake.hcl, and where the sources are.
+
+# source_address: of the address to clone from on stdin, the one that others can follow; nothing, where
+# there is none. A token in it is nobody's but the one's who cloned, and would be published.
+source_address() {
+    sed -n 's,^https://\([^/@]*@\)\{0\,1\}\(.*\)$,https://\2,p; s,^git@\([^:]*\):\(.*\)$,https://\1/\2,p' | sed 's/\.git$//'
+}
 
 # default_base NAME: what docker-bake.hcl takes for the variable NAME.
 default_base() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use actionproxy_tests::binary;
 use actionproxy_tests::files::{repository, shell};
@@ -154,4 +155,43 @@ fn the_manual_page_has_every_command_of_the_help() {
         seen += 1;
     }
     assert!(seen >= 3, "{help}");
+}
+
+/// The directory is made anew.
+#[test]
+fn a_release_removes_nothing_but_an_earlier_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("mine"), "").expect("our own directory");
+    let theirs = dir.path().to_str().expect("UTF-8");
+    for (argument, why) in [
+        (theirs, "is no earlier release"),
+        ("core", "is no earlier release"),
+        ("crates", "expected a directory"),
+        ("--help", "expected a directory"),
+    ] {
+        let output = Command::new("scripts/release")
+            .arg(argument)
+            .current_dir(repository())
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{said}");
+    }
+    assert!(dir.path().join("mine").exists());
+}
+
+#[test]
+fn what_an_image_tells_of_its_sources_holds_no_token() {
+    let plain = "https://example.org/me/actionproxy";
+    for (cloned, told) in [
+        ("https://example.org/me/actionproxy.git", plain),
+        ("https://ci:s3cret@example.org/me/actionproxy.git", plain),
+        ("https://t0ken@example.org/me/actionproxy", plain),
+        ("git@example.org:me/actionproxy.git", plain),
+        ("/srv/git/actionproxy.git", ""),
+        ("ssh://me@example.org/actionproxy", ""),
+    ] {
+        let address = format!(". scripts/bases.sh; echo '{cloned}' | source_address");
+        assert_eq!(printed(&address).join("\n"), told, "{cloned}");
+    }
 }
