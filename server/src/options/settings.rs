@@ -153,7 +153,7 @@ const GENERAL: &[Setting] = &[
         value: "TIME",
         variables: &["ACTIONPROXY_LINGER"],
         default: "200ms",
-        help: "after the action has exited: silence allowed to a descendant that keeps its output open, and ten times that in all; 0 waits for ever",
+        help: "after the action has exited, while a descendant keeps its output open: the wait ends after so long without output, or ten times as long in all; 0 waits for ever",
         unknown: Unknown::Refused,
         apply: |o, v| {
             let linger = time(v).map(|t| (!t.is_zero()).then_some(t));
@@ -165,7 +165,7 @@ const GENERAL: &[Setting] = &[
         value: "TIME",
         variables: &["ACTIONPROXY_LATE_RESULT"],
         default: "10s",
-        help: "the same while no result line stands, for one that a descendant writes after the action has exited; 0 waits for ever",
+        help: "in place of --linger while there is no result line yet, for a descendant that writes it late; 0 waits for ever",
         unknown: Unknown::Refused,
         apply: |o, v| {
             let late = time(v).map(|t| (!t.is_zero()).then_some(t));
