@@ -7,7 +7,8 @@
 //! the process was stopped, or frozen with its container, and every time that is up is up only by
 //! the clock. What came meanwhile lies in the kernel, and is looked at first.
 
-use std::collections::HashMap;
+mod places;
+
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,22 +17,14 @@ use std::time::{Duration, Instant};
 use super::connection::Connection;
 use super::coroutine::Waker;
 use crate::process;
+use places::{Entry, Place, RESPITE, State};
 
 /// How long a client that is told the end is given, from one sign of life to the next.
 const PARTING: Duration = Duration::from_secs(5);
 /// How much longer it may go on sending, in idle timeouts.
 const PARTINGS: u32 = 10;
-/// How many that are parting may be open beside the most: who is refused is to read why, and must not be
-/// ended for one that would be refused too.
-const PARTING_ROOM: usize = 16;
 /// A waking that comes so much too late tells that the process did not run meanwhile.
 const LATE: Duration = Duration::from_millis(100);
-/// What a connection whose time is up is given then.
-const RESPITE: Duration = Duration::from_secs(1);
-/// Memory is given back where so many times fewer connections are left.
-const SPARSE: usize = 8;
-/// The room for so many of them is kept.
-const FEW: usize = 64;
 /// The stack of a thread that only waits, in bytes.
 const SMALL_STACK: usize = 64 << 10;
 
@@ -45,41 +38,6 @@ pub(super) struct Connections {
     opened: Condvar,
     most: usize,
     idle: Duration,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    open: HashMap<Id, Entry>,
-    last: Id,
-    /// The most that have been open since memory was given back.
-    most_open: usize,
-    /// The watch waits for a first connection, or to be needed otherwise.
-    is_watch_asleep: bool,
-    /// The watch has to tick although no connection is open.
-    is_tick_needed: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    place: Place,
-    since: Instant,
-    /// When its time is up; never for one that works.
-    until: Option<Instant>,
-    /// It has been given a respite.
-    is_respited: bool,
-}
-
-/// Where a connection is.
-#[derive(Debug)]
-enum Place {
-    /// Here, between two requests.
-    Idle(Connection),
-    /// Here, until the client has read its last reply and gone.
-    Parting(Connection, Instant),
-    /// In a coroutine's hands. It looks whether its time is up whenever it wakes.
-    Moving(Option<Waker>, Time),
-    /// In the service's hands, for as long as that takes.
-    Working,
 }
 
 /// Whether a connection may go on.
@@ -325,111 +283,13 @@ impl Connections {
     }
 }
 
-impl State {
-    /// Gives up the room of those that have gone, if that is most of them; whether it is. The watch does
-    /// so, and not who leaves: what that has in memory is let go only afterwards.
-    fn shrink(&mut self) -> bool {
-        let is_sparse = self.open.len() < self.most_open / SPARSE;
-        if is_sparse {
-            self.most_open = self.open.len();
-            self.open.shrink_to(FEW.max(self.open.len() * 2));
-        }
-        is_sparse
-    }
-
-    /// Ends those whose time is up, and gives back what is to be dropped.
-    fn end_still(&mut self, now: Instant, was_stopped: bool) -> Vec<Place> {
-        let mut ended = Vec::new();
-        self.open.retain(|_, entry| {
-            if entry.until.is_none_or(|until| until > now) {
-                return true;
-            }
-            // One whose request has come is idle no more: it is on its way to a coroutine.
-            let has_come = match &entry.place {
-                Place::Idle(connection) => connection.is_readable(),
-                _ => false,
-            };
-            if has_come || (was_stopped && !entry.is_respited) {
-                entry.until = Some(now + RESPITE);
-                entry.is_respited = true;
-                return true;
-            }
-            match &mut entry.place {
-                Place::Idle(_) | Place::Parting(..) => {
-                    ended.push(std::mem::replace(&mut entry.place, Place::Working));
-                    false
-                }
-                Place::Moving(waker, time) => {
-                    if *time == Time::Left {
-                        *time = Time::Up;
-                    }
-                    if let Some(waker) = waker {
-                        waker.wake();
-                    }
-                    // Its coroutine ends it; should it miss this, it is told again.
-                    entry.until = Some(now + RESPITE);
-                    true
-                }
-                Place::Working => true,
-            }
-        });
-        ended
-    }
-
-    /// Room for one more of `most` that are not parting, and for one more in all.
-    fn make_room(&mut self, most: usize) -> (Entrance, Option<Entry>) {
-        if self.open.len() < most {
-            return (Entrance::Free, None);
-        }
-        let is_parting = |place: &Place| matches!(place, Place::Parting(..));
-        let staying = self.open.values().filter(|e| !is_parting(&e.place)).count();
-        let (entrance, ended) = match staying < most {
-            true => (Entrance::Free, None),
-            false => self.end_one(|place| !is_parting(place)),
-        };
-        if ended.is_none() && self.open.len() >= most.saturating_add(PARTING_ROOM) {
-            return (entrance, self.end_one(is_parting).1);
-        }
-        (entrance, ended)
-    }
-
-    /// Of those that `may` go, ends the one that has been parting longest, or been idle longest; where
-    /// all are busy, one that waits for its client.
-    fn end_one(&mut self, may: impl Fn(&Place) -> bool) -> (Entrance, Option<Entry>) {
-        let rank = |entry: &Entry| match &entry.place {
-            place if !may(place) => None,
-            Place::Parting(..) => Some(0),
-            Place::Idle(_) => Some(1),
-            Place::Moving(_, Time::Left) => Some(2),
-            Place::Moving(_, Time::Up | Time::Needed) | Place::Working => None,
-        };
-        let first = self
-            .open
-            .iter()
-            .filter_map(|(id, entry)| Some((rank(entry)?, entry.since, *id)))
-            .min();
-        let Some((_, _, id)) = first else {
-            return (Entrance::Full, None);
-        };
-        match self.open.get_mut(&id).map(|entry| &mut entry.place) {
-            Some(Place::Moving(waker, time)) => {
-                *time = Time::Needed;
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-                (Entrance::Soon, None)
-            }
-            _ => (Entrance::Free, self.open.remove(&id)),
-        }
-    }
-}
-
 fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::places::FEW;
     use super::*;
 
     #[test]
