@@ -2,6 +2,7 @@
 
 mod answers;
 mod conformance;
+mod crowded;
 mod framing;
 mod leaving;
 mod limits;
